@@ -1,0 +1,67 @@
+#include "memory.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace dc {
+
+static std::atomic<int64_t> g_blocks{0};
+static std::atomic<int64_t> g_failing_after{-1};
+
+static bool told_to_fail() noexcept {
+  int64_t left = g_failing_after.load(std::memory_order_relaxed);
+  while (left >= 0) {
+    if (left == 0) return true;
+    if (g_failing_after.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) return false;
+  }
+  return false;
+}
+
+static constexpr size_t kAlignment = 64;
+static constexpr size_t kHugePage = size_t{2} << 20;
+
+void* allocate(size_t bytes) noexcept {
+  if (told_to_fail() || bytes > SIZE_MAX - kHugePage) return nullptr;
+  const bool large = bytes >= 2 * kHugePage;
+  const size_t alignment = large ? kHugePage : kAlignment;
+  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+#if defined(_WIN32)
+  void* pointer = _aligned_malloc(rounded ? rounded : alignment, alignment);
+#else
+  void* pointer = nullptr;
+  if (posix_memalign(&pointer, alignment, rounded ? rounded : alignment) != 0) pointer = nullptr;
+#endif
+  if (!pointer) return nullptr;
+#if defined(__linux__)
+  if (large) (void)madvise(pointer, rounded, MADV_HUGEPAGE);
+#endif
+  g_blocks.fetch_add(1, std::memory_order_relaxed);
+  return pointer;
+}
+
+void* allocate_zeroed(size_t bytes) noexcept {
+  void* pointer = allocate(bytes);
+  if (pointer && bytes) std::memset(pointer, 0, bytes);
+  return pointer;
+}
+
+void deallocate(void* pointer) noexcept {
+  if (!pointer) return;
+  g_blocks.fetch_sub(1, std::memory_order_relaxed);
+#if defined(_WIN32)
+  _aligned_free(pointer);
+#else
+  std::free(pointer);
+#endif
+}
+
+int64_t allocated_blocks() noexcept { return g_blocks.load(std::memory_order_relaxed); }
+
+void fail_allocations_after(int64_t count) noexcept { g_failing_after.store(count, std::memory_order_relaxed); }
+
+}  // namespace dc
