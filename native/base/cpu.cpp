@@ -32,8 +32,9 @@ static CpuLevel probe() noexcept {
   const bool bmi = (leaf7[1] >> 3) & 1, avx2 = (leaf7[1] >> 5) & 1, bmi2 = (leaf7[1] >> 8) & 1;
   if ((xcr0 & 6) != 6 || !fma || !f16c || !popcnt || !bmi || !avx2 || !bmi2) return CpuLevel::scalar;
   const int wanted_ebx = (1 << 16) | (1 << 17) | (1 << 28) | (1 << 30) | (1 << 31);  // F, DQ, CD, BW, VL
-  const int wanted_ecx = (1 << 1) | (1 << 6);                                         // VBMI, VBMI2
-  const bool avx512 = (xcr0 & 0xe6) == 0xe6 && (leaf7[1] & wanted_ebx) == wanted_ebx && (leaf7[2] & wanted_ecx) == wanted_ecx;
+  const int wanted_ecx = (1 << 1) | (1 << 6);                                        // VBMI, VBMI2
+  const bool avx512 =
+      (xcr0 & 0xe6) == 0xe6 && (leaf7[1] & wanted_ebx) == wanted_ebx && (leaf7[2] & wanted_ecx) == wanted_ecx;
   return avx512 ? CpuLevel::avx512 : CpuLevel::avx2;
 #else
   return CpuLevel::scalar;

@@ -18,9 +18,10 @@ class Task {
   Task* next_ = nullptr;
 };
 
-// Threads of our own, so that a server's libuv pool stays free. They are started when first needed, at most kMaxThreads, and
-// joined by stop(). At most `concurrent_tasks` tasks run at a time, the rest wait in order. Helpers of a parallel_for go before
-// new tasks; the thread that called parallel_for always works too, so a full pool slows a job down but never blocks it.
+// Threads of our own, so that a server's libuv pool stays free. They are started when first needed, at most
+// kMaxThreads, and joined by stop(). At most `concurrent_tasks` tasks run at a time, the rest wait in order. Helpers of
+// a parallel_for go before new tasks; the thread that called parallel_for always works too, so a full pool slows a job
+// down but never blocks it.
 class Pool {
  public:
   static constexpr unsigned kMaxThreads = 64;

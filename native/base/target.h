@@ -1,7 +1,8 @@
 #pragma once
-// Instruction-set targets for the bodies in *_avx2.h and *_avx512.h. With attributes on the functions both build systems
-// compile one source list with no special flags. Inside such functions: intrinsics and plain C only, no templates, lambdas
-// or std:: algorithms (an inline copy compiled for AVX must never win at link time over the baseline one); `static` always.
+// Instruction-set targets for the bodies in *_avx2.h and *_avx512.h. With attributes on the functions both build
+// systems compile one source list with no special flags. Inside such functions: intrinsics and plain C only, no
+// templates, lambdas or std:: algorithms (an inline copy compiled for AVX must never win at link time over the baseline
+// one); `static` always.
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define DC_X86 1

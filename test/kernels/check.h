@@ -16,14 +16,14 @@
 
 static int g_passed = 0, g_failed = 0;
 
-#define CHECK(condition)                                                          \
-  do {                                                                            \
-    if (condition) {                                                              \
-      g_passed++;                                                                 \
-    } else {                                                                      \
-      g_failed++;                                                                 \
-      std::printf("FAILED %s:%d: %s\n", __FILE__, __LINE__, #condition);          \
-    }                                                                             \
+#define CHECK(condition)                                                 \
+  do {                                                                   \
+    if (condition) {                                                     \
+      g_passed++;                                                        \
+    } else {                                                             \
+      g_failed++;                                                        \
+      std::printf("FAILED %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+    }                                                                    \
   } while (0)
 
 inline int finish() {
@@ -37,7 +37,8 @@ struct Levels {
   int count;
 };
 inline Levels levels() {
-  Levels l = {{dc::CpuLevel::scalar, dc::CpuLevel::avx2, dc::CpuLevel::avx512}, 1 + static_cast<int>(dc::detected_cpu_level())};
+  Levels l = {{dc::CpuLevel::scalar, dc::CpuLevel::avx2, dc::CpuLevel::avx512},
+              1 + static_cast<int>(dc::detected_cpu_level())};
   return l;
 }
 
