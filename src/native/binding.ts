@@ -1,0 +1,57 @@
+import { DeepCompressionError } from '../errors.js'
+import { type Located, locate, type NativeSelfDescription } from './locate.js'
+
+/** `done(status)` is called when the job has settled; null: run now and answer the status. */
+export type Done = ((status: number) => void) | null
+
+/**
+ * The one interface of the addon. Raw functions take typed arrays and numbers by position, end with
+ * `(threads, control, done)`, read inputs in place and write into arrays that the caller allocated.
+ * `control` is an Int32Array(8): [0] cancel, [1] progress 0..10,000, [2], [3] offset of the failure (native/base/job.h).
+ */
+export interface NativeBinding {
+  nativeInfo(): NativeSelfDescription
+}
+
+let located: Located | undefined
+
+/** The addon and where it came from; looked for once. */
+export function locatedBinding(): Located {
+  located ??= locate()
+  return located
+}
+
+/** The addon, or `ERR_DC_ADDON` saying why there is none and how to get one. */
+export function binding(): NativeBinding {
+  const found = locatedBinding()
+  if (found.binding) return found.binding
+  throw new DeepCompressionError(
+    'ADDON',
+    `this needs the native addon: ${found.reason}. Reading .dcz files works without it; "npm run build" in a checkout compiles it`,
+  )
+}
+
+/** What runs here, and why. */
+export interface NativeInfo {
+  loaded: boolean
+  path: string | null
+  /** scalar, avx2 or avx512; null without an addon. */
+  isa: string | null
+  reason: string
+}
+
+/** Says whether the native addon is in use, which instruction set it runs, and why. */
+export function nativeInfo(): NativeInfo {
+  const found = locatedBinding()
+  if (!found.binding) return { loaded: false, path: null, isa: null, reason: found.reason }
+  const self = found.binding.nativeInfo()
+  const lowered = self.cpuLevel !== self.detectedCpuLevel
+  return {
+    loaded: true,
+    path: found.path,
+    isa: self.cpuLevel,
+    reason: lowered
+      ? `DEEP_COMPRESSION_CPU lowers ${self.detectedCpuLevel} to ${self.cpuLevel}`
+      : 'the best level of this processor',
+  }
+}
