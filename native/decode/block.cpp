@@ -1,0 +1,197 @@
+#include "block.h"
+
+#include <cstring>
+
+#include "../base/bits.h"
+
+namespace dc {
+
+Result build_decode_table(const Model& model, DecodeTable& table) noexcept {
+  switch (model.mode) {
+    case CodeMode::constant:
+      break;
+    case CodeMode::raw:
+      if (model.width < 1 || model.width > 8) return fail(Status::huffman);
+      break;
+    case CodeMode::huffman: {
+      CanonicalCode code;
+      const Result result = canonical_code(model.lengths, model.alphabet, code);
+      if (!result) return result;
+      // Kraft equality: the codes, each filling 2^(12 - length) entries, tile the table exactly.
+      unsigned cursor = 0;
+      for (unsigned length = code.shortest; length <= code.longest; length++) {
+        const unsigned width = 1u << (kMaxCodeLength - length);
+        for (unsigned rank = code.first_rank[length]; rank < code.first_rank[length + 1]; rank++) {
+          const uint32_t entry = code.sorted[rank] | length << 8;
+          for (unsigned end = cursor + width; cursor < end; cursor++) table.entries[cursor] = entry;
+        }
+      }
+      if (cursor != kCodeSpace) return fail(Status::huffman);
+      table.canonical = code;
+      break;
+    }
+    case CodeMode::rans: {
+      const Result result = check_frequencies(model.frequencies, model.alphabet);
+      if (!result) return result;
+      unsigned cursor = 0;
+      for (uint32_t s = 0; s < model.alphabet; s++) {
+        const uint32_t f = model.frequencies[s];
+        for (uint32_t j = 0; j < f; j++) table.entries[cursor++] = s | f << 8 | j << 20;
+      }
+      if (cursor != kCodeSpace) return fail(Status::huffman);
+      break;
+    }
+    default:
+      return fail(Status::huffman);
+  }
+  table.model = model;
+  return {};
+}
+
+namespace {
+
+bool decode_raw(const Model& model, const uint8_t* payload, size_t bytes, uint8_t* out, size_t n) noexcept {
+  const unsigned width = model.width, mask = (1u << width) - 1;
+  if (bytes > n || static_cast<uint64_t>(bytes) != (static_cast<uint64_t>(n) * width + 7) / 8) return false;
+  if (width == 8) {
+    std::memcpy(out, payload, n);
+    return true;
+  }
+  size_t i = 0, at = 0;
+  for (; bytes - at >= 8 && n - i >= 8; i += 8, at += width) {
+    const uint64_t v = load_u64(payload + at);
+    for (unsigned j = 0; j < 8; j++) out[i + j] = static_cast<uint8_t>(v >> (j * width) & mask);
+  }
+  uint32_t buffer = 0;
+  unsigned held = 0;
+  for (; i < n; i++) {
+    if (held < width) {
+      buffer |= static_cast<uint32_t>(payload[at++]) << held;
+      held += 8;
+    }
+    out[i] = static_cast<uint8_t>(buffer & mask);
+    buffer >>= width;
+    held -= width;
+  }
+  return buffer == 0;
+}
+
+struct Words {
+  const uint8_t* next;
+  const uint8_t* end;
+  size_t left() const noexcept { return static_cast<size_t>(end - next) / 2; }
+  uint32_t take() noexcept {
+    const uint32_t word = load_u16(next);
+    next += 2;
+    return word;
+  }
+};
+
+// The lanes of a block between two rounds.
+struct HuffmanLanes {
+  uint32_t bits[kMaxLanes];  // the low `count` bits are unread; what is above them has been read
+  uint32_t count[kMaxLanes];
+};
+
+// Symbols i .. n-1, beginning with lane 0. One word a symbol at the most, so a round whose words are all there needs no
+// check.
+bool decode_huffman_rest(const DecodeTable& table, Words& words, HuffmanLanes& state, unsigned lanes, uint8_t* out,
+                         size_t i, size_t n) noexcept {
+  const uint32_t longest = table.canonical.longest, pad = kMaxCodeLength - longest;
+  while (i < n) {
+    const unsigned width = static_cast<unsigned>(n - i < lanes ? n - i : lanes);
+    const bool checked = words.left() < width;
+    for (unsigned lane = 0; lane < width; lane++) {
+      uint32_t bits = state.bits[lane], count = state.count[lane];
+      if (count < longest) {
+        if (checked && words.left() == 0) return false;
+        bits = bits << 16 | words.take();
+        count += 16;
+      }
+      const uint32_t entry = table.entries[(bits >> (count - longest) << pad) & (kCodeSpace - 1)];
+      out[i + lane] = static_cast<uint8_t>(entry);
+      state.bits[lane] = bits;
+      state.count[lane] = count - (entry >> 8);
+    }
+    i += width;
+  }
+  return true;
+}
+
+bool huffman_ends_clean(const Words& words, const HuffmanLanes& state, unsigned lanes) noexcept {
+  uint32_t left = 0;
+  for (unsigned lane = 0; lane < lanes; lane++) left |= state.bits[lane] & ((1u << state.count[lane]) - 1);
+  return words.next == words.end && left == 0;
+}
+
+bool decode_huffman(const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes, uint8_t* out,
+                    size_t n) noexcept {
+  if (bytes % 2) return false;
+  // n * shortest > 8 * bytes, without overflow: n symbols cannot be there.
+  if (n > bytes * 8 / table.canonical.shortest) return false;
+  Words words{payload, payload + bytes};
+  HuffmanLanes state = {};
+  return decode_huffman_rest(table, words, state, lanes, out, 0, n) && huffman_ends_clean(words, state, lanes);
+}
+
+bool decode_rans_rest(const DecodeTable& table, Words& words, uint32_t* state, unsigned lanes, uint8_t* out, size_t i,
+                      size_t n) noexcept {
+  while (i < n) {
+    const unsigned width = static_cast<unsigned>(n - i < lanes ? n - i : lanes);
+    const bool checked = words.left() < width;
+    for (unsigned lane = 0; lane < width; lane++) {
+      uint32_t x = state[lane];
+      const uint32_t entry = table.entries[x & (kCodeSpace - 1)];
+      out[i + lane] = static_cast<uint8_t>(entry);
+      x = (entry >> 8 & 0xfff) * (x >> kMaxCodeLength) + (entry >> 20);
+      if (x < kRansLowerBound) {
+        if (checked && words.left() == 0) return false;
+        x = x << 16 | words.take();
+      }
+      state[lane] = x;
+    }
+    i += width;
+  }
+  return true;
+}
+
+bool decode_rans(const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes, uint8_t* out,
+                 size_t n) noexcept {
+  if (bytes % 2 || bytes < 4 * static_cast<size_t>(lanes)) return false;
+  uint32_t state[kMaxLanes];
+  for (unsigned lane = 0; lane < lanes; lane++) {
+    state[lane] = load_u32(payload + 4 * static_cast<size_t>(lane));
+    if (state[lane] < kRansLowerBound) return false;
+  }
+  Words words{payload + 4 * static_cast<size_t>(lanes), payload + bytes};
+  if (!decode_rans_rest(table, words, state, lanes, out, 0, n)) return false;
+  bool clean = words.next == words.end;
+  for (unsigned lane = 0; lane < lanes; lane++) clean = clean && state[lane] == kRansLowerBound;
+  return clean;
+}
+
+}  // namespace
+
+Result decode_block(CpuLevel, const DecodeTable& table, const uint8_t* payload, size_t bytes, uint8_t* out,
+                    size_t n) noexcept {
+  if (n == 0) return bytes == 0 ? Result{} : fail(Status::bitstream);
+  bool good = false;
+  switch (table.model.mode) {
+    case CodeMode::constant:
+      good = bytes == 0;
+      if (good) std::memset(out, table.model.symbol, n);
+      break;
+    case CodeMode::raw:
+      good = decode_raw(table.model, payload, bytes, out, n);
+      break;
+    case CodeMode::huffman:
+      good = decode_huffman(table, payload, bytes, block_lanes(table.model, n), out, n);
+      break;
+    case CodeMode::rans:
+      good = decode_rans(table, payload, bytes, block_lanes(table.model, n), out, n);
+      break;
+  }
+  return good ? Result{} : fail(Status::bitstream);
+}
+
+}  // namespace dc

@@ -1,0 +1,30 @@
+#pragma once
+#include "../base/canonical_code.h"
+#include "../base/job.h"
+
+namespace dc {
+
+// What encode_block looks up: made once for a stream, read by every thread. About 13 KiB: not for the stack.
+struct EncodeTable {
+  Model model;
+  CanonicalCode canonical;                 // huffman
+  uint16_t codes[kMaxAlphabet];            // huffman: the code, right-aligned; of a symbol not in use: 0
+  alignas(64) uint8_t low[kMaxAlphabet];   // huffman: low 8 bits of the code
+  alignas(64) uint8_t high[kMaxAlphabet];  // huffman: length | high 4 bits of the code << 4
+  uint16_t starts[kMaxAlphabet];           // rans
+  bool in_use[kMaxAlphabet];               // symbols that the model can code
+};
+
+// The model is valid (build_model). Status::huffman otherwise.
+Result build_encode_table(const Model& model, EncodeTable& table) noexcept;
+
+// An upper bound of the payload bytes of n symbols under any model, and scratch room for the encoder.
+size_t block_bound(size_t n) noexcept;
+
+// Encodes one block (docs/format-streams.md S3) into out[0..bytes); `capacity` is at least block_bound(n). The bytes
+// are the same at every level. Status::value with the index of the first symbol that the model cannot code; Status::arg
+// when capacity is short.
+Result encode_block(const Job& job, const EncodeTable& table, const uint8_t* symbols, size_t n, uint8_t* out,
+                    size_t capacity, size_t* bytes) noexcept;
+
+}  // namespace dc
