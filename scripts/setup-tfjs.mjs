@@ -272,7 +272,9 @@ async function compileBinding(folder, target) {
   const args = [nodePreGyp, 'install', '--build-from-source']
   await run(process.execPath, args, { cwd: folder, env: buildEnvironment(folder), seconds: BUILD_SECONDS })
   await fs.copyFile(builtBinding(folder), path.join(target, 'tfjs_binding.node'))
-  await fs.rm(path.join(folder, 'build'), { recursive: true, force: true })
+  for (const left of ['build', `build-tmp-napi-v${napiLevel()}`]) {
+    await fs.rm(path.join(folder, left), { recursive: true, force: true })
+  }
 }
 
 /** node-pre-gyp builds for the highest Node-API level that both the package and this Node know. */

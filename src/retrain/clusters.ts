@@ -1,0 +1,148 @@
+import { DeepCompressionError, printable } from '../errors.js'
+import { elementCount, type QuantizedTensor } from '../tensor.js'
+import type { Tensor, Tensor1D, TensorFlow, Variable } from './tensorflow.js'
+
+/** How the gradients of a cluster's weights become the gradient of its centroid; `sum` is the paper's (section 3.3). */
+export type ClusterReduction = 'sum' | 'mean'
+
+/** One tensor of shared weights: which weight belongs to which centroid, on the side where that is cheapest to use. */
+export interface Clusters {
+  /** Gradient of the codebook, shape [clusters], from the gradient of the weights. */
+  reduce(weightGradient: Tensor): Tensor1D
+  /** Writes `codebook[code]` into every kept weight of the variable and +0 into the pruned ones. */
+  write(codebook: Variable, variable: Variable): void
+  dispose(): void
+}
+
+/** The codes of one tensor after checking them against its shape: kept positions (null: all are kept) and a code for each. */
+export interface Assignment {
+  readonly shape: readonly number[]
+  readonly count: number
+  readonly clusters: number
+  readonly positions: Int32Array<ArrayBuffer> | null
+  readonly codes: Uint8Array<ArrayBuffer>
+}
+
+export function readAssignment(tensor: QuantizedTensor, shape: readonly number[]): Assignment {
+  const { name, mask, codes, codebook } = tensor
+  const count = elementCount(shape)
+  const fail = (problem: string): never => {
+    throw new DeepCompressionError('ARG', `shared weights of ${printable(name)}: ${problem}`, { section: name })
+  }
+  if (tensor.shape.join() !== shape.join()) fail(`shape [${tensor.shape}] does not fit the variable's [${shape}]`)
+  if (mask && mask.length !== Math.ceil(count / 32))
+    fail(`the mask has ${mask.length} words, not ${Math.ceil(count / 32)}`)
+  const positions = mask ? keptPositions(mask, count) : null
+  const kept = positions?.length ?? count
+  if (codes.length !== kept) fail(`there are ${codes.length} codes for ${kept} kept weights`)
+  for (let i = 0; i < kept; i++) if (codes[i]! >= codebook.length) fail(`code ${codes[i]} is not in the codebook`)
+  return { shape, count, clusters: codebook.length, positions, codes: codes.slice() }
+}
+
+/** Positions of the one bits, ascending. */
+function keptPositions(mask: Uint32Array, count: number): Int32Array<ArrayBuffer> {
+  const positions: number[] = []
+  for (let i = 0; i < count; i++) if ((mask[i >>> 5]! >>> (i & 31)) & 1) positions.push(i)
+  return Int32Array.from(positions)
+}
+
+/** Members of each cluster; 1 for an empty one, so that its mean is 0 and not NaN. */
+function memberCounts(assignment: Assignment): Float32Array<ArrayBuffer> {
+  const counts = new Float32Array(assignment.clusters)
+  for (const code of assignment.codes) counts[code]!++
+  return counts.map((members) => Math.max(1, members))
+}
+
+/**
+ * Clusters in plain arrays: for backends whose tensors live in this process (tensorflow, wasm, cpu), where reading one is a
+ * memory copy. The cost does not depend on the number of clusters, and only kept weights are touched.
+ */
+class HostClusters implements Clusters {
+  readonly #tf: TensorFlow
+  readonly #assignment: Assignment
+  readonly #divisors: Float32Array | null
+  /** The whole weight tensor; pruned positions are 0 and never written. */
+  readonly #values: Float32Array<ArrayBuffer>
+
+  constructor(tf: TensorFlow, assignment: Assignment, reduction: ClusterReduction) {
+    this.#tf = tf
+    this.#assignment = assignment
+    this.#divisors = reduction === 'mean' ? memberCounts(assignment) : null
+    this.#values = new Float32Array(assignment.count)
+  }
+
+  reduce(weightGradient: Tensor): Tensor1D {
+    const gradient = weightGradient.dataSync()
+    const { codes, positions, clusters } = this.#assignment
+    const sums = new Float64Array(clusters)
+    if (positions) for (let i = 0; i < codes.length; i++) sums[codes[i]!]! += gradient[positions[i]!]!
+    else for (let i = 0; i < codes.length; i++) sums[codes[i]!]! += gradient[i]!
+    if (this.#divisors) for (let c = 0; c < clusters; c++) sums[c]! /= this.#divisors[c]!
+    return this.#tf.tensor1d(Float32Array.from(sums))
+  }
+
+  write(codebook: Variable, variable: Variable): void {
+    const centroids = codebook.dataSync() as Float32Array
+    const { codes, positions } = this.#assignment
+    const values = this.#values
+    if (positions) for (let i = 0; i < codes.length; i++) values[positions[i]!] = centroids[codes[i]!]!
+    else for (let i = 0; i < codes.length; i++) values[i] = centroids[codes[i]!]!
+    // A copy: a backend may keep the array it is given, and the next step writes into ours.
+    const tensor = this.#tf.tensor(values.slice(), variable.shape, 'float32')
+    variable.assign(tensor)
+    tensor.dispose()
+  }
+
+  dispose(): void {}
+}
+
+/** Clusters as tensors: for backends whose memory is elsewhere (webgl, webgpu). Segment 0 is the pruned weights. */
+class DeviceClusters implements Clusters {
+  readonly #tf: TensorFlow
+  readonly #segments: Tensor1D
+  readonly #scale: Tensor1D
+  readonly #pruned: Tensor1D
+  readonly #clusters: number
+
+  constructor(tf: TensorFlow, assignment: Assignment, reduction: ClusterReduction) {
+    const { positions, codes, clusters, count } = assignment
+    const segments = new Int32Array(count)
+    for (let i = 0; i < codes.length; i++) segments[positions ? positions[i]! : i] = codes[i]! + 1
+    const members = reduction === 'mean' ? memberCounts(assignment) : new Float32Array(clusters).fill(1)
+    this.#tf = tf
+    this.#clusters = clusters
+    this.#segments = tf.keep(tf.tensor1d(segments, 'int32'))
+    this.#scale = tf.keep(tf.tensor1d(members.map((value) => 1 / value)))
+    this.#pruned = tf.keep(tf.tensor1d([0]))
+  }
+
+  reduce(weightGradient: Tensor): Tensor1D {
+    const flat = this.#tf.reshape(weightGradient, [-1])
+    const sums = this.#tf.slice(this.#tf.unsortedSegmentSum(flat, this.#segments, this.#clusters + 1), [1])
+    return this.#tf.mul(sums, this.#scale) as Tensor1D
+  }
+
+  write(codebook: Variable, variable: Variable): void {
+    this.#tf.tidy(() => {
+      const table = this.#tf.concat([this.#pruned, codebook as unknown as Tensor1D])
+      variable.assign(this.#tf.reshape(this.#tf.gather(table, this.#segments), variable.shape))
+    })
+  }
+
+  dispose(): void {
+    this.#tf.dispose([this.#segments, this.#scale, this.#pruned])
+  }
+}
+
+const BACKENDS_ELSEWHERE = ['webgl', 'webgpu']
+
+/** The form of clusters that suits the running backend, or the one asked for. */
+export function createClusters(
+  tf: TensorFlow,
+  assignment: Assignment,
+  reduction: ClusterReduction,
+  placement: 'auto' | 'host' | 'device' = 'auto',
+): Clusters {
+  const elsewhere = placement === 'auto' ? BACKENDS_ELSEWHERE.includes(tf.getBackend()) : placement === 'device'
+  return elsewhere ? new DeviceClusters(tf, assignment, reduction) : new HostClusters(tf, assignment, reduction)
+}

@@ -1,0 +1,7 @@
+export { CentroidTraining, type CentroidTrainingOptions } from './centroid-training.js'
+export type { ClusterReduction } from './clusters.js'
+export { type NamedVariables, setLearningRate } from './live-weights.js'
+export { MaskedTraining, type MaskedTrainingOptions } from './masked-training.js'
+export { type Budget, type RunOptions, type RunResult, runTraining, type Trainer } from './run.js'
+export { cosineRate, gradualDensity, type Schedule } from './schedule.js'
+export type { TensorFlow } from './tensorflow.js'

@@ -1,0 +1,31 @@
+import type * as core from '@tensorflow/tfjs-core'
+
+/**
+ * What retraining needs of TensorFlow.js. Any build of it will do (`@tensorflow/tfjs`, `tfjs-node`, `tfjs-core` with a backend);
+ * the caller passes it in, so that this package installs and loads without TensorFlow.
+ */
+export type TensorFlow = Pick<
+  typeof core,
+  | 'concat'
+  | 'dispose'
+  | 'gather'
+  | 'getBackend'
+  | 'keep'
+  | 'mul'
+  | 'reshape'
+  | 'slice'
+  | 'tensor'
+  | 'tensor1d'
+  | 'tidy'
+  | 'unsortedSegmentSum'
+  | 'variable'
+  | 'variableGrads'
+  | 'where'
+  | 'zerosLike'
+>
+
+export type Optimizer = core.Optimizer
+export type Scalar = core.Scalar
+export type Tensor = core.Tensor
+export type Tensor1D = core.Tensor1D
+export type Variable = core.Variable
