@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "../base/bits.h"
+#include "../base/target.h"
 
 namespace dc {
 
@@ -118,17 +119,28 @@ bool decode_huffman_rest(const DecodeTable& table, Words& words, HuffmanLanes& s
   return true;
 }
 
+}  // namespace
+#if DC_X86
+#include "block_avx512.h"
+#endif
+namespace {
+
 bool huffman_ends_clean(const Words& words, const HuffmanLanes& state, unsigned lanes) noexcept {
   uint32_t left = 0;
   for (unsigned lane = 0; lane < lanes; lane++) left |= state.bits[lane] & ((1u << state.count[lane]) - 1);
   return words.next == words.end && left == 0;
 }
 
-bool decode_huffman(const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes, uint8_t* out,
-                    size_t n) noexcept {
+bool decode_huffman(CpuLevel level, const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes,
+                    uint8_t* out, size_t n) noexcept {
   if (bytes % 2) return false;
   // n * shortest > 8 * bytes, without overflow: n symbols cannot be there.
   if (n > bytes * 8 / table.canonical.shortest) return false;
+#if DC_X86
+  if (level == CpuLevel::avx512 && lanes >= 8)
+    return decode_huffman_avx512(table, payload, payload + bytes, lanes, out, n);
+#endif
+  (void)level;
   Words words{payload, payload + bytes};
   HuffmanLanes state = {};
   return decode_huffman_rest(table, words, state, lanes, out, 0, n) && huffman_ends_clean(words, state, lanes);
@@ -155,14 +167,20 @@ bool decode_rans_rest(const DecodeTable& table, Words& words, uint32_t* state, u
   return true;
 }
 
-bool decode_rans(const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes, uint8_t* out,
-                 size_t n) noexcept {
+bool decode_rans(CpuLevel level, const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes,
+                 uint8_t* out, size_t n) noexcept {
   if (bytes % 2 || bytes < 4 * static_cast<size_t>(lanes)) return false;
   uint32_t state[kMaxLanes];
   for (unsigned lane = 0; lane < lanes; lane++) {
     state[lane] = load_u32(payload + 4 * static_cast<size_t>(lane));
     if (state[lane] < kRansLowerBound) return false;
   }
+#if DC_X86
+  if (level == CpuLevel::avx512 && lanes >= 16) {
+    return decode_rans_avx512(table, payload + 4 * static_cast<size_t>(lanes), payload + bytes, state, lanes, out, n);
+  }
+#endif
+  (void)level;
   Words words{payload + 4 * static_cast<size_t>(lanes), payload + bytes};
   if (!decode_rans_rest(table, words, state, lanes, out, 0, n)) return false;
   bool clean = words.next == words.end;
@@ -172,7 +190,7 @@ bool decode_rans(const DecodeTable& table, const uint8_t* payload, size_t bytes,
 
 }  // namespace
 
-Result decode_block(CpuLevel, const DecodeTable& table, const uint8_t* payload, size_t bytes, uint8_t* out,
+Result decode_block(CpuLevel level, const DecodeTable& table, const uint8_t* payload, size_t bytes, uint8_t* out,
                     size_t n) noexcept {
   if (n == 0) return bytes == 0 ? Result{} : fail(Status::bitstream);
   bool good = false;
@@ -185,10 +203,10 @@ Result decode_block(CpuLevel, const DecodeTable& table, const uint8_t* payload, 
       good = decode_raw(table.model, payload, bytes, out, n);
       break;
     case CodeMode::huffman:
-      good = decode_huffman(table, payload, bytes, block_lanes(table.model, n), out, n);
+      good = decode_huffman(level, table, payload, bytes, block_lanes(table.model, n), out, n);
       break;
     case CodeMode::rans:
-      good = decode_rans(table, payload, bytes, block_lanes(table.model, n), out, n);
+      good = decode_rans(level, table, payload, bytes, block_lanes(table.model, n), out, n);
       break;
   }
   return good ? Result{} : fail(Status::bitstream);

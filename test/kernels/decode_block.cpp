@@ -264,24 +264,25 @@ void models_have_one_form() {
 
 void sizes_are_as_promised() {
   for (int shape : {3, 4, 6, 8}) {
-    const auto symbols = stream(shape, 65536 * 4, 3);
+    const auto symbols = stream(shape, kUsualBlockSymbols * 4, 3);
     uint64_t counts[256];
     Job job;
     CHECK(histogram(job, symbols.data(), symbols.size(), counts));
     for (ModeChoice choice : {ModeChoice::huffman, ModeChoice::rans}) {
       Model model;
-      build_model(counts, 65536, choice, model);
+      build_model(counts, kUsualBlockSymbols, choice, model);
       auto table = std::make_unique<EncodeTable>();
       CHECK(build_encode_table(model, *table));
       uint8_t serialized[kMaxModelBytes];
       size_t total = serialize_model(model, serialized);
-      std::vector<uint8_t> out(block_bound(65536));
+      std::vector<uint8_t> out(block_bound(kUsualBlockSymbols));
       for (size_t b = 0; b < 4; b++) {
         size_t bytes;
-        CHECK(encode_block(job, *table, symbols.data() + b * 65536, 65536, out.data(), out.size(), &bytes));
+        CHECK(encode_block(job, *table, symbols.data() + b * kUsualBlockSymbols, kUsualBlockSymbols, out.data(),
+                           out.size(), &bytes));
         total += bytes;
       }
-      const double bound = entropy_bits(counts) / 8, told = coded_bytes(model, counts, 65536);
+      const double bound = entropy_bits(counts) / 8, told = coded_bytes(model, counts, kUsualBlockSymbols);
       std::printf("shape %d %s: entropy %.0f, coded %zu (+%.3f %%), told %.0f, lanes 2^%d\n", shape,
                   choice == ModeChoice::huffman ? "huffman" : "rans", bound, total, (total / bound - 1) * 100, told,
                   model.lanes_log2);
