@@ -52,8 +52,8 @@ Result run_histogram(const Job& job, const uint32_t* mask, uint64_t weights, Run
   };
   const size_t pieces = static_cast<size_t>((weights + kPiece - 1) / kPiece);
   runs.kept = 0;
-  std::memset(runs.counts, 0, sizeof runs.counts);
   runs.longer.clear();
+  if (!runs.counts.reset_zeroed(kShortRuns)) return fail(Status::nomem);
   Array<Piece> of_piece;
   if (!of_piece.reset_zeroed(pieces)) return fail(Status::nomem);
   const Result counted = parallel(job, pieces, [&](size_t index, unsigned) {
@@ -163,7 +163,7 @@ unsigned best_alphabet(const RunHistogram& runs, uint64_t block_symbols, double*
 }
 
 Result block_starts(const Job& job, const uint32_t* mask, uint64_t weights, uint64_t per_block, uint64_t* starts,
-                    size_t capacity, size_t* blocks) noexcept {
+                    size_t capacity, size_t* blocks, uint64_t* kept_out) noexcept {
   constexpr uint64_t kPiece = uint64_t{1} << 20;
   *blocks = 0;
   const size_t pieces = static_cast<size_t>((weights + kPiece - 1) / kPiece);
@@ -179,6 +179,7 @@ Result block_starts(const Job& job, const uint32_t* mask, uint64_t weights, uint
   if (!result) return result;
   for (size_t index = 0; index < pieces; index++) before[index + 1] += before[index];
   const uint64_t kept = before[pieces], count = (kept + per_block - 1) / per_block;
+  *kept_out = kept;
   if (count + 1 > capacity) return fail(Status::arg);
   starts[0] = 0;
   // Boundary j >= 1 lies behind kept weight number min(j * per_block, kept).
@@ -220,6 +221,12 @@ Result escape_gaps(CpuLevel, const uint32_t* mask, uint64_t begin, uint64_t end,
   return room ? Result{} : fail(Status::arg);
 }
 
+uint64_t count_relative(const uint32_t* mask, uint64_t begin, uint64_t end, unsigned index_bits) noexcept {
+  uint64_t entries = 0;
+  for_each_run(mask, begin, end, [&](uint64_t zeros) { entries += 1 + (zeros >> index_bits); });
+  return entries;
+}
+
 Result relative_gaps(CpuLevel, const uint32_t* mask, uint64_t begin, uint64_t end, unsigned index_bits,
                      const uint8_t* codes, uint8_t* gaps, uint8_t* entries, size_t capacity, size_t* symbols) noexcept {
   const uint64_t reach = uint64_t{1} << index_bits;
@@ -232,14 +239,11 @@ Result relative_gaps(CpuLevel, const uint32_t* mask, uint64_t begin, uint64_t en
       return;
     }
     std::memset(gaps + at, static_cast<int>(reach - 1), static_cast<size_t>(fillers));
-    if (codes) std::memset(entries + at, 0, static_cast<size_t>(fillers));
+    std::memset(entries + at, 0, static_cast<size_t>(fillers));
     at += static_cast<size_t>(fillers);
     gaps[at] = static_cast<uint8_t>(zeros & (reach - 1));
-    if (codes) {
-      valid = valid && codes[kept] < 255;
-      entries[at] = static_cast<uint8_t>(codes[kept++] + 1);
-    }
-    at++;
+    valid = valid && codes[kept] < 255;
+    entries[at++] = static_cast<uint8_t>(codes[kept++] + 1);
   });
   *symbols = at;
   if (!room) return fail(Status::arg);

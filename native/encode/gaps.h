@@ -11,7 +11,7 @@ constexpr unsigned kShortRuns = 4096;
 // How often each run of z zeros before a kept weight occurs.
 struct RunHistogram {
   uint64_t kept = 0;
-  uint64_t counts[kShortRuns] = {};
+  Array<uint64_t> counts;  // kShortRuns of them
   Array<uint64_t> longer;  // the runs of kShortRuns or more, in order of position
 };
 Result run_histogram(const Job& job, const uint32_t* mask, uint64_t weights, RunHistogram& runs) noexcept;
@@ -28,7 +28,7 @@ unsigned best_alphabet(const RunHistogram& runs, uint64_t block_symbols, double*
 // of block j-1. There are ceil(kept / per_block) starts; starts[0] = 0; one more element is the end of the last block.
 // `capacity` counts elements.
 Result block_starts(const Job& job, const uint32_t* mask, uint64_t weights, uint64_t per_block, uint64_t* starts,
-                    size_t capacity, size_t* blocks) noexcept;
+                    size_t capacity, size_t* blocks, uint64_t* kept) noexcept;
 
 // Gap symbols of the kept weights in positions begin .. end-1, the run of zeros counted from `begin`; zeros after the
 // last kept weight give nothing. Answers the symbols written to out; Status::arg when capacity is short (escape_room
@@ -40,9 +40,12 @@ inline uint64_t escape_room(uint64_t kept, uint64_t positions, unsigned alphabet
 }
 
 // The relative form of the same: a gap symbol and an entry symbol (0 filler, code + 1) each entry. `codes` are those of
-// the kept weights in order, each at most 254, or nullptr, and then no entries are written.
+// the kept weights in order, each at most 254, in order.
 Result relative_gaps(CpuLevel level, const uint32_t* mask, uint64_t begin, uint64_t end, unsigned index_bits,
                      const uint8_t* codes, uint8_t* gaps, uint8_t* entries, size_t capacity, size_t* symbols) noexcept;
+// Entries of the relative form of positions begin .. end-1.
+uint64_t count_relative(const uint32_t* mask, uint64_t begin, uint64_t end, unsigned index_bits) noexcept;
+
 inline uint64_t relative_room(uint64_t kept, uint64_t positions, unsigned index_bits) noexcept {
   return kept + (positions >> index_bits) + 64;
 }

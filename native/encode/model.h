@@ -8,7 +8,7 @@ namespace dc {
 enum class ModeChoice : uint8_t { automatic, raw, huffman, rans };
 
 // Symbols of a full block unless there is a reason: enough for 64 lanes at 4.5 bits.
-constexpr uint64_t kUsualBlockSymbols = 131072;
+constexpr uint64_t kUsualBlockSymbols = kStreamBlockSymbols;
 
 // Builds the model of a stream with these counts. `block_symbols` is the length of its full blocks: it decides the
 // number of lanes (each costs about two bytes a block, and they are kept under 0.25 % of the payload). Huffman: optimal

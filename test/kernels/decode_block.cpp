@@ -8,9 +8,11 @@
 #include "base/bits.h"
 #include "check.h"
 #include "decode/model.h"
+#include "decode/stream.h"
 #include "encode/block.h"
 #include "encode/histogram.h"
 #include "encode/model.h"
+#include "encode/stream.h"
 
 using namespace dc;
 
@@ -293,9 +295,49 @@ void sizes_are_as_promised() {
   }
 }
 
+void streams_round_trip() {
+  Pool pool(1);
+  for (size_t n : {size_t{0}, size_t{1}, size_t{1000}, size_t{131072}, size_t{131073}, size_t{400001}}) {
+    for (int shape : {0, 3, 8, 5}) {
+      for (ModeChoice choice : {ModeChoice::huffman, ModeChoice::automatic, ModeChoice::raw}) {
+        const auto symbols = stream(shape, n, 77);
+        std::vector<uint8_t> first;
+        for (int l = 0; l < levels().count; l++) {
+          Job job;
+          job.level = levels().level[l];
+          job.threads = static_cast<unsigned>(l + 1);
+          job.pool = &pool;
+          Guarded<uint8_t> out(stream_bound(n));
+          size_t bytes = 0;
+          CHECK(encode_stream(job, symbols.data(), n, choice, out.data(), out.size(), &bytes));
+          std::vector<uint8_t> now(out.data(), out.data() + bytes);
+          if (l == 0) first = now;
+          CHECK(now == first);
+          Guarded<uint8_t> exact(bytes), back(n);
+          if (bytes) std::memcpy(exact.data(), now.data(), bytes);
+          CHECK(decode_stream(job, exact.data(), bytes, back.data(), n));
+          CHECK(std::vector<uint8_t>(back.data(), back.data() + n) == symbols);
+          if (!bytes) continue;
+          CHECK(!decode_stream(job, exact.data(), bytes - 1, back.data(), n));
+          Guarded<uint8_t> more(bytes + 1);
+          std::memcpy(more.data(), now.data(), bytes);
+          CHECK(decode_stream(job, more.data(), bytes + 1, back.data(), n).status == Status::bitstream);
+          CHECK(decode_stream(job, exact.data(), bytes, back.data(), 0).status == Status::bitstream);
+          // A reserved bit of the model.
+          if (shape == 3 && n > 131072) {
+            exact[0] ^= 0x80;
+            CHECK(decode_stream(job, exact.data(), bytes, back.data(), n).status == Status::huffman);
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
+  streams_round_trip();
   worked_example();
   tables_refuse_what_is_no_code();
   sizes_are_as_promised();

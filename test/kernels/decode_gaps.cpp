@@ -5,9 +5,11 @@
 
 #include "check.h"
 #include "decode/planes.h"
+#include "decode/relative_index.h"
 #include "encode/gaps.h"
 #include "encode/model.h"
 #include "encode/planes.h"
+#include "encode/relative_index.h"
 
 using namespace dc;
 
@@ -76,7 +78,9 @@ void one(uint64_t n, double density, unsigned alphabet, unsigned bits, uint64_t 
   const uint64_t per_block = 100;
   std::vector<uint64_t> starts(codes.size() / per_block + 3);
   size_t blocks = 0;
-  CHECK(block_starts(Job(), mask.data(), n, per_block, starts.data(), starts.size(), &blocks));
+  uint64_t kept_total = 0;
+  CHECK(block_starts(Job(), mask.data(), n, per_block, starts.data(), starts.size(), &blocks, &kept_total));
+  CHECK(kept_total == codes.size());
   CHECK(blocks == (codes.size() + per_block - 1) / per_block);
 
   Levels all = levels();
@@ -144,6 +148,26 @@ void one(uint64_t n, double density, unsigned alphabet, unsigned bits, uint64_t 
     CHECK(kept == codes.size() && end == expected_end);
     CHECK(mask.empty() || std::memcmp(from_paper.data(), mask.data(), mask.size() * 4) == 0);
     CHECK(codes.empty() || std::memcmp(compact.data(), codes.data(), codes.size()) == 0);
+
+    // The whole tensor at once, in parallel.
+    RelativePlan plan;
+    Job job;
+    job.level = level;
+    CHECK(plan_relative_index(job, mask.data(), n, bits, codes.data(), codes.size(), plan));
+    CHECK(plan.kept == codes.size() && plan.fillers == plain.gaps.size() - codes.size() && plan.index_bits == bits);
+    Guarded<uint8_t> whole_gaps(plain.gaps.size()), whole_entries(plain.gaps.size());
+    CHECK(encode_relative_index(job, mask.data(), n, bits, codes.data(), codes.size(), whole_gaps.data(),
+                                whole_entries.data(), plain.gaps.size()));
+    CHECK(std::vector<uint8_t>(whole_gaps.data(), whole_gaps.data() + plain.gaps.size()) == plain.gaps);
+    CHECK(std::vector<uint8_t>(whole_entries.data(), whole_entries.data() + plain.gaps.size()) == plain.entries);
+    std::memset(compact.data(), 99, codes.size());
+    CHECK(decode_relative_index(job, whole_gaps.data(), whole_entries.data(), plain.gaps.size(), bits,
+                                from_paper.data(), n, compact.data(), codes.size()));
+    CHECK(mask.empty() || std::memcmp(from_paper.data(), mask.data(), mask.size() * 4) == 0);
+    CHECK(codes.empty() || std::memcmp(compact.data(), codes.data(), codes.size()) == 0);
+    CHECK(decode_relative_index(job, whole_gaps.data(), whole_entries.data(), plain.gaps.size(), bits,
+                                from_paper.data(), n, compact.data(), codes.size() + 1)
+              .status == Status::arg);
 
     // Mask and codes -> dense, from an odd position on.
     const uint64_t from = n > 40 ? 37 : 0;

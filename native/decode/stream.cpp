@@ -1,0 +1,64 @@
+#include "stream.h"
+
+#include "../base/bits.h"
+#include "../base/memory.h"
+#include "block.h"
+#include "model.h"
+
+namespace dc {
+
+namespace {
+constexpr size_t kBlock = kStreamBlockSymbols;
+}  // namespace
+
+Result decode_stream(const Job& job, const uint8_t* bytes, size_t size, uint8_t* out, size_t n) noexcept {
+  if (n == 0) return size == 0 ? Result{} : fail(Status::bitstream);
+  Array<DecodeTable> table;
+  if (!table.reset(1)) return fail(Status::nomem);
+  Model model;
+  size_t at = 0;
+  Result result = parse_model(bytes, size, model, &at);
+  if (!result) return result;
+  result = build_decode_table(model, table[0]);
+  if (!result) return result;
+
+  const size_t blocks = (n - 1) / kBlock + 1;
+  const bool sized = model.mode == CodeMode::huffman || model.mode == CodeMode::rans;
+  // The directory has to be there before anything is allocated for it.
+  if (sized && blocks - 1 > (size - at) / 4) return fail(Status::bitstream, at);
+  const size_t directory = at;
+  if (sized) at += 4 * (blocks - 1);
+  Array<size_t> begins;
+  if (!begins.reset(sized ? blocks + 1 : 1)) return fail(Status::nomem);
+  // Constant and raw blocks have known lengths; raw ones are whole bytes, since 8 divides the block.
+  static_assert(kBlock % 8 == 0, "raw blocks but the last end at a byte");
+  const size_t width = model.mode == CodeMode::raw ? model.width : 0;
+  if (sized) {
+    for (size_t b = 0; b < blocks; b++) {
+      const size_t bytes_left = size - at;
+      const size_t length = b + 1 < blocks ? load_u32(bytes + directory + 4 * b) : bytes_left;
+      if (length > bytes_left) return fail(Status::bitstream, directory + 4 * b);
+      begins[b] = at;
+      at += length;
+    }
+    begins[blocks] = at;
+  } else if ((n / 8) * width + (n % 8 * width + 7) / 8 != size - at) {
+    return fail(Status::bitstream, at);
+  }
+  std::atomic<size_t> first_bad{blocks};
+  result = parallel(job, blocks, [&](size_t b, unsigned) {
+    const size_t symbols = n - b * kBlock < kBlock ? n - b * kBlock : kBlock;
+    const size_t begin = sized ? begins[b] : at + b * (kBlock / 8) * width;
+    const size_t end = sized ? begins[b + 1] : begin + (symbols * width + 7) / 8;
+    if (decode_block(job.level, table[0], bytes + begin, end - begin, out + b * kBlock, symbols)) return;
+    size_t seen = first_bad.load(std::memory_order_relaxed);
+    while (b < seen && !first_bad.compare_exchange_weak(seen, b, std::memory_order_relaxed)) {
+    }
+  });
+  if (!result) return result;
+  const size_t bad = first_bad.load();
+  if (bad < blocks) return fail(Status::bitstream, sized ? begins[bad] : at + bad * (kBlock / 8) * width);
+  return {};
+}
+
+}  // namespace dc
