@@ -119,3 +119,12 @@ export function options<T extends object>(
   }
   return Object.freeze({ ...value }) as Readonly<T>
 }
+
+/** Allocates an output of `length` elements; a length that the machine cannot hold is `ERR_DC_NOMEM`, not a RangeError. */
+export function allocate<T>(name: string, length: number, make: (length: number) => T): T {
+  try {
+    return make(length)
+  } catch (cause) {
+    throw new DeepCompressionError('NOMEM', `${name}: no memory for ${length} elements`, { section: name, cause })
+  }
+}

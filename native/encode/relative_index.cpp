@@ -8,6 +8,10 @@ namespace dc {
 namespace {
 constexpr uint64_t kKeptPerBlock = 65536;
 
+bool mask_ends_clean(const uint32_t* mask, uint64_t weights) noexcept {
+  return weights % 32 == 0 || mask[weights / 32] >> (weights % 32) == 0;
+}
+
 double huffman_bytes(const uint64_t counts[256]) noexcept {
   Model model;
   build_model(counts, kUsualBlockSymbols, ModeChoice::huffman, model);
@@ -17,6 +21,7 @@ double huffman_bytes(const uint64_t counts[256]) noexcept {
 
 Result plan_relative_index(const Job& job, const uint32_t* mask, uint64_t weights, unsigned index_bits,
                            const uint8_t* codes, size_t code_count, RelativePlan& plan) noexcept {
+  if (!mask_ends_clean(mask, weights)) return fail(Status::arg, weights);
   RunHistogram runs;
   Result result = run_histogram(job, mask, weights, runs);
   if (!result) return result;
@@ -45,6 +50,7 @@ Result plan_relative_index(const Job& job, const uint32_t* mask, uint64_t weight
 Result encode_relative_index(const Job& job, const uint32_t* mask, uint64_t weights, unsigned index_bits,
                              const uint8_t* codes, size_t code_count, uint8_t* gaps, uint8_t* entries,
                              size_t capacity) noexcept {
+  if (!mask_ends_clean(mask, weights)) return fail(Status::arg, weights);
   const size_t room = code_count / kKeptPerBlock + 2;
   Array<uint64_t> starts, first_entry;
   if (!starts.reset(room) || !first_entry.reset_zeroed(room)) return fail(Status::nomem);

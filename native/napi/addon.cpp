@@ -4,6 +4,7 @@
 namespace dc {
 
 // One line a stage: each is defined in native/napi/<stage>.cpp and called in initialize() below.
+void export_encode(Napi::Env env, Napi::Object exports);
 
 // nativeInfo() -> { cpuLevel, detectedCpuLevel, statuses, allocatedBlocks }
 static Napi::Value native_info(const Napi::CallbackInfo& info) {
@@ -28,6 +29,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // The cleanup hook frees it: it must go before the environment's own finalizers run.
   env.SetInstanceData<AddonData, leave_to_cleanup_hook>(data);
   export_function(env, exports, "nativeInfo", native_info);
+  export_encode(env, exports);
   return exports;
 }
 

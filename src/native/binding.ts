@@ -3,6 +3,8 @@ import { type Located, locate, type NativeSelfDescription } from './locate.js'
 
 /** `done(status)` is called when the job has settled; null: run now and answer the status. */
 export type Done = ((status: number) => void) | null
+/** The last three arguments of a raw function that runs as a job. */
+export type Run = [threads: number, control: Int32Array, done: Done]
 
 /**
  * The one interface of the addon. Raw functions take typed arrays and numbers by position, end with
@@ -11,6 +13,35 @@ export type Done = ((status: number) => void) | null
  */
 export interface NativeBinding {
   nativeInfo(): NativeSelfDescription
+  streamBound(symbols: number): number
+  huffmanEncode(symbols: Uint8Array, out: Uint8Array, summary: Float64Array, ...run: Run): number | undefined
+  huffmanDecode(bytes: Uint8Array, symbols: Uint8Array, ...run: Run): number | undefined
+  planRelativeIndex(
+    mask: Uint32Array,
+    weights: number,
+    codes: Uint8Array,
+    indexBits: number,
+    summary: Float64Array,
+    ...run: Run
+  ): number | undefined
+  encodeRelativeIndex(
+    mask: Uint32Array,
+    weights: number,
+    codes: Uint8Array,
+    indexBits: number,
+    gaps: Uint8Array,
+    entries: Uint8Array,
+    ...run: Run
+  ): number | undefined
+  decodeRelativeIndex(
+    gaps: Uint8Array,
+    entries: Uint8Array,
+    indexBits: number,
+    mask: Uint32Array,
+    weights: number,
+    codes: Uint8Array,
+    ...run: Run
+  ): number | undefined
 }
 
 let located: Located | undefined
