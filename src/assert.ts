@@ -50,6 +50,17 @@ export function uint8(name: string, value: unknown, allowShared = false): Uint8A
   return usable(name, value as Uint8Array<ArrayBuffer>, allowShared)
 }
 
+/** Codes: a Uint8Array or a Uint16Array. */
+export function codes(
+  name: string,
+  value: unknown,
+  allowShared = false,
+): Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
+  if (types.isUint16Array(value)) return usable(name, value as Uint16Array<ArrayBuffer>, allowShared)
+  if (types.isUint8Array(value)) return usable(name, value as Uint8Array<ArrayBuffer>, allowShared)
+  throw wrong(name, 'a Uint8Array or Uint16Array', value)
+}
+
 export function uint32(name: string, value: unknown, allowShared = false): Uint32Array<ArrayBuffer> {
   if (!types.isUint32Array(value)) throw wrong(name, 'a Uint32Array', value)
   return usable(name, value as Uint32Array<ArrayBuffer>, allowShared)

@@ -16,4 +16,14 @@ export {
 } from './encode/relative-index.js'
 export { DeepCompressionError, type ErrorCode, isDeepCompressionError } from './errors.js'
 export { type NativeInfo, nativeInfo } from './native/binding.js'
+export { type PruneOptions, type PruneResult, prune, pruneSync } from './prune/prune.js'
+export {
+  type AssignOptions,
+  assign,
+  assignSync,
+  type Codes,
+  type ExpandOptions,
+  expand,
+  expandSync,
+} from './quantize/assign.js'
 export type { JobOptions, Progress, QuantizedTensor, WeightTensor } from './tensor.js'

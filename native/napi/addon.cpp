@@ -5,6 +5,9 @@ namespace dc {
 
 // One line a stage: each is defined in native/napi/<stage>.cpp and called in initialize() below.
 void export_encode(Napi::Env env, Napi::Object exports);
+void export_assign(Napi::Env env, Napi::Object exports);
+void export_prune(Napi::Env env, Napi::Object exports);
+void export_read_pass(Napi::Env env, Napi::Object exports);
 
 // nativeInfo() -> { cpuLevel, detectedCpuLevel, statuses, allocatedBlocks }
 static Napi::Value native_info(const Napi::CallbackInfo& info) {
@@ -30,6 +33,9 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<AddonData, leave_to_cleanup_hook>(data);
   export_function(env, exports, "nativeInfo", native_info);
   export_encode(env, exports);
+  export_assign(env, exports);
+  export_prune(env, exports);
+  export_read_pass(env, exports);
   return exports;
 }
 

@@ -439,4 +439,12 @@ Result standard_deviation(const Job& job, const float* values, size_t count, dou
   return {};
 }
 
+Result prune_below_deviations(const Job& job, const float* values, size_t count, double factor, uint32_t* mask,
+                              Pruned* pruned) noexcept {
+  double deviation = 0;
+  const Result measured = standard_deviation(job, values, count, &deviation);
+  if (!measured) return measured;
+  return prune_below(job, values, count, factor * deviation, mask, pruned);
+}
+
 }  // namespace dc

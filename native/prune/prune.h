@@ -23,6 +23,10 @@ Result prune_to_count(const Job& job, const float* values, size_t count, uint64_
 Result prune_below(const Job& job, const float* values, size_t count, double threshold, uint32_t* mask,
                    Pruned* pruned) noexcept;
 
+// The same with the threshold `factor` times the standard deviation of the weights.
+Result prune_below_deviations(const Job& job, const float* values, size_t count, double factor, uint32_t* mask,
+                              Pruned* pruned) noexcept;
+
 // Population standard deviation about the mean, zeros included (the paper's threshold is a factor times this). Two
 // passes, float64, the same bits for every level and thread count. 0 for an empty tensor.
 Result standard_deviation(const Job& job, const float* values, size_t count, double* deviation) noexcept;

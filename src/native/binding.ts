@@ -42,6 +42,44 @@ export interface NativeBinding {
     codes: Uint8Array,
     ...run: Run
   ): number | undefined
+  /** `result` gets [kept, threshold]. */
+  pruneToCount(
+    values: Float32Array,
+    keep: number,
+    mask: Uint32Array,
+    result: Float64Array,
+    ...run: Run
+  ): number | undefined
+  pruneBelow(
+    values: Float32Array,
+    threshold: number,
+    mask: Uint32Array,
+    result: Float64Array,
+    ...run: Run
+  ): number | undefined
+  pruneBelowDeviations(
+    values: Float32Array,
+    factor: number,
+    mask: Uint32Array,
+    result: Float64Array,
+    ...run: Run
+  ): number | undefined
+  assign(
+    values: Float32Array,
+    mask: Uint32Array | null,
+    centroids: Float32Array,
+    codes: Uint8Array | Uint16Array,
+    ...run: Run
+  ): number | undefined
+  expand(
+    codes: Uint8Array | Uint16Array,
+    mask: Uint32Array | null,
+    codebook: Float32Array,
+    values: Float32Array,
+    ...run: Run
+  ): number | undefined
+  /** `result` gets the exclusive-or of all bits: a yardstick for benches. */
+  readPass(values: Float32Array, result: Uint32Array, ...run: Run): number | undefined
 }
 
 let located: Located | undefined

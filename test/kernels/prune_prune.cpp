@@ -110,6 +110,8 @@ static void literals() {
     double deviation;
     CHECK(dc::standard_deviation(job, w, 4, &deviation));
     CHECK(deviation == std::sqrt(2.0));
+    CHECK(dc::prune_below_deviations(job, w, 4, 2, mask, &p));  // 2.83
+    CHECK(mask[0] == 0xe && p.kept == 3 && p.threshold == 2 * std::sqrt(2.0));
     CHECK(dc::standard_deviation(job, w, 0, &deviation));
     CHECK(deviation == 0);
     CHECK(dc::prune_to_count(job, w, 0, 5, mask, &p));
