@@ -1,0 +1,539 @@
+import { createHash, randomBytes } from 'node:crypto'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { crc32 } from 'node:zlib'
+import { DeepCompressionError, isDeepCompressionError, printable } from '../errors.js'
+
+/**
+ * Atomic saves (RELIABILITY 3.I, 5.7): an exclusive temporary in the target's folder, mode 0600; a write loop that counts; size
+ * check; mode of the target; fsync; close; re-read; rename; fsync of the folder. Whatever fails, the file that was there is
+ * untouched and the temporary is gone; after SIGKILL the temporary may stay, and `cleanup` knows it by its name.
+ *
+ * The procedure is written once, as generators that yield each file operation; two small drivers run it, one that awaits and one
+ * that does not.
+ */
+
+export interface SaveOptions {
+  /** Replace an existing file (default). False: a file that appears under the name, even in the last moment, is an error. */
+  overwrite?: boolean
+  /** Read the temporary again before the rename and compare length and CRC-32 (default true). */
+  verify?: boolean
+  /** Not for the synchronous calls. */
+  signal?: AbortSignal
+}
+
+export type Chunks = Uint8Array | Iterable<Uint8Array>
+export type AsyncChunks = Chunks | AsyncIterable<Uint8Array>
+
+export interface Saved {
+  /** The file that was written: symbolic links of the given path are resolved. */
+  path: string
+  bytes: number
+  /** CRC-32 (zlib's) of the bytes. */
+  crc32: number
+}
+
+/** One write call takes at most this much, so that an abort is seen in time; `fs.write` itself refuses 2^31 and more. */
+const WRITE_BYTES = 8 << 20
+const READ_BYTES = 1 << 20
+const MAX_LINKS = 40
+/** EINTR and EAGAIN in a row before they are reported. */
+const MAX_RETRIES = 200
+const ANOTHER_HOST_STALE_MS = 24 * 3600 * 1000
+
+// ---- file operations, in two flavours -----------------------------------------------------------------------------------------
+
+type May<T> = T | Promise<T>
+
+interface Operations {
+  open(file: string, flags: string | number, mode?: number): May<number>
+  write(fd: number, bytes: Uint8Array, from: number, length: number, at: number): May<number>
+  read(fd: number, into: Uint8Array, length: number, at: number): May<number>
+  fstat(fd: number): May<fs.Stats>
+  lstat(file: string): May<fs.Stats>
+  readlink(file: string): May<string>
+  fchmod(fd: number, mode: number): May<void>
+  fchown(fd: number, uid: number, gid: number): May<void>
+  fsync(fd: number): May<void>
+  close(fd: number): May<void>
+  link(from: string, to: string): May<void>
+  rename(from: string, to: string): May<void>
+  unlink(file: string): May<void>
+  pause(milliseconds: number): May<void>
+}
+
+const now: Operations = {
+  open: fs.openSync,
+  write: (fd, bytes, from, length, at) => fs.writeSync(fd, bytes, from, length, at),
+  read: (fd, into, length, at) => fs.readSync(fd, into, 0, length, at),
+  fstat: (fd) => fs.fstatSync(fd),
+  lstat: (file) => fs.lstatSync(file),
+  readlink: (file) => fs.readlinkSync(file),
+  fchmod: fs.fchmodSync,
+  fchown: fs.fchownSync,
+  fsync: fs.fsyncSync,
+  close: fs.closeSync,
+  link: fs.linkSync,
+  rename: fs.renameSync,
+  unlink: fs.unlinkSync,
+  pause: (milliseconds) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds),
+}
+
+function promised<T>(call: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => call((error, value) => (error ? reject(error) : resolve(value as T))))
+}
+
+const later: Operations = {
+  open: (file, flags, mode) => promised((done) => fs.open(file, flags, mode, done)),
+  write: (fd, bytes, from, length, at) => promised((done) => fs.write(fd, bytes, from, length, at, done)),
+  read: (fd, into, length, at) => promised((done) => fs.read(fd, into, 0, length, at, done)),
+  fstat: (fd) => promised((done) => fs.fstat(fd, done)),
+  lstat: (file) => promised((done) => fs.lstat(file, done)),
+  readlink: (file) => promised((done) => fs.readlink(file, done)),
+  fchmod: (fd, mode) => promised((done) => fs.fchmod(fd, mode, done)),
+  fchown: (fd, uid, gid) => promised((done) => fs.fchown(fd, uid, gid, done)),
+  fsync: (fd) => promised((done) => fs.fsync(fd, done)),
+  close: (fd) => promised((done) => fs.close(fd, done)),
+  link: (from, to) => promised((done) => fs.link(from, to, done)),
+  rename: (from, to) => promised((done) => fs.rename(from, to, done)),
+  unlink: (file) => promised((done) => fs.unlink(file, done)),
+  pause: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+}
+
+/** A procedure: yields what has to be waited for, gets its value back (or its error thrown). */
+// biome-ignore lint/suspicious/noExplicitAny: a generator has one type for all it yields
+type Steps<T> = Generator<any, T, any>
+
+function runNow<T>(steps: Steps<T>): T {
+  let turn = steps.next()
+  while (!turn.done) turn = steps.next(turn.value)
+  return turn.value
+}
+
+async function runLater<T>(steps: Steps<T>): Promise<T> {
+  let turn = steps.next()
+  while (!turn.done) {
+    let value: unknown
+    try {
+      value = await turn.value
+    } catch (error) {
+      turn = steps.throw(error)
+      continue
+    }
+    turn = steps.next(value)
+  }
+  return turn.value
+}
+
+function errno(error: unknown): string {
+  return String((error as NodeJS.ErrnoException | null)?.code ?? '')
+}
+
+/** Repeats a call that was interrupted. `close` must not go through here: after EINTR the descriptor is gone. */
+function* retried<T>(io: Operations, call: () => May<T>): Steps<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return yield call()
+    } catch (error) {
+      const again = errno(error) === 'EAGAIN'
+      if (tries >= MAX_RETRIES || !(again || errno(error) === 'EINTR')) throw error
+      if (again) yield io.pause(Math.min(20, 1 + tries))
+    }
+  }
+}
+
+/** A failure of the system becomes ours; anything else (an error of the source of the bytes) stays what it is. */
+function ioError(what: string, file: string, error: unknown): unknown {
+  if (isDeepCompressionError(error) || !(error as NodeJS.ErrnoException | null)?.syscall) return error
+  const reason = `${errno(error)}, ${describeErrno(error)}`
+  return new DeepCompressionError('IO', `cannot ${what} ${printable(file)}: ${reason}`, { section: file, cause: error })
+}
+
+/** "no space left on device" out of "ENOSPC: no space left on device, write". */
+function describeErrno(error: unknown): string {
+  return /^[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*)?)?$/s.exec((error as Error).message)?.[1] ?? (error as Error).message
+}
+
+// ---- names of temporaries -----------------------------------------------------------------------------------------------------
+
+const TEMPORARY = /^\.dcz-tmp-([0-9a-f]{8})-([0-9]+)-([0-9]+)-[0-9a-f]{16}$/
+
+function firstLine(file: string): string {
+  try {
+    return fs.readFileSync(file, 'latin1').trim()
+  } catch {
+    return ''
+  }
+}
+
+/** Start time of a process in clock ticks (field 22 of Linux' stat), '0' where it cannot be told: pids are used again. */
+function startOf(pid: number): string {
+  const stat = firstLine(`/proc/${pid}/stat`)
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0'
+}
+
+let self: { host: string; start: string; umask: number } | undefined
+
+function identity() {
+  self ??= {
+    host: createHash('sha256')
+      .update(`${os.hostname()}\n${firstLine('/proc/sys/kernel/random/boot_id')}`)
+      .digest('hex')
+      .slice(0, 8),
+    start: startOf(process.pid),
+    // process.umask() would set the mask of all threads for a moment
+    umask: Number.parseInt(/^Umask:\s*([0-7]+)/m.exec(firstLine('/proc/self/status'))?.[1] ?? '022', 8),
+  }
+  return self
+}
+
+function temporaryName(): string {
+  const { host, start } = identity()
+  return `.dcz-tmp-${host}-${process.pid}-${start}-${randomBytes(8).toString('hex')}`
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return errno(error) === 'EPERM'
+  }
+}
+
+/** Temporaries of this process that exist now; removed at its exit, whoever calls it. */
+const living = new Set<string>()
+
+/** Removes every temporary of this process at once: for a signal handler that is about to exit. */
+export function removeTemporaries(): void {
+  for (const file of living) {
+    try {
+      fs.unlinkSync(file)
+    } catch {} // gone already, or cleanup() finds it
+  }
+  living.clear()
+}
+
+function remember(file: string): void {
+  if (living.size === 0) process.on('exit', removeTemporaries)
+  living.add(file)
+}
+
+function forget(file: string): void {
+  living.delete(file)
+  if (living.size === 0) process.removeListener('exit', removeTemporaries)
+}
+
+/**
+ * Removes what killed saves left in a folder: temporaries whose process is gone, or that were made on another host (or before
+ * a reboot) more than a day ago. Those of running processes stay. Answers the paths it removed.
+ */
+export async function cleanup(folder: string): Promise<string[]> {
+  const removed: string[] = []
+  const { host } = identity()
+  let names: string[]
+  try {
+    names = await fs.promises.readdir(folder)
+  } catch (error) {
+    throw ioError('read the folder', folder, error)
+  }
+  for (const name of names) {
+    const parts = TEMPORARY.exec(name)
+    if (!parts) continue
+    const file = path.join(folder, name)
+    const pid = Number(parts[2])
+    try {
+      const stat = await fs.promises.lstat(file)
+      if (!stat.isFile()) continue
+      if (parts[1] === host) {
+        const started = startOf(pid)
+        if (isAlive(pid) && (started === '0' || parts[3] === '0' || started === parts[3])) continue
+      } else if (Date.now() - stat.mtimeMs < ANOTHER_HOST_STALE_MS) continue
+      await fs.promises.unlink(file)
+      removed.push(file)
+    } catch (error) {
+      if (errno(error) !== 'ENOENT') throw ioError('remove', file, error)
+    }
+  }
+  return removed
+}
+
+// ---- the procedure ------------------------------------------------------------------------------------------------------------
+
+/** The file behind a path: symbolic links of the last component followed, also one to a file that is not there yet. */
+function* resolveLinks(io: Operations, target: string): Steps<{ file: string; stat: fs.Stats | null }> {
+  let file = path.resolve(target)
+  for (let links = 0; ; links++) {
+    let stat: fs.Stats
+    try {
+      stat = yield* retried(io, () => io.lstat(file))
+    } catch (error) {
+      if (errno(error) !== 'ENOENT') throw ioError('look at', file, error)
+      return { file, stat: null }
+    }
+    if (!stat.isSymbolicLink()) return { file, stat }
+    if (links === MAX_LINKS) {
+      throw new DeepCompressionError('IO', `cannot save ${printable(target)}: ELOOP, too many symbolic links`, {
+        section: target,
+      })
+    }
+    try {
+      const to: string = yield* retried(io, () => io.readlink(file))
+      file = path.resolve(path.dirname(file), to)
+    } catch (error) {
+      throw ioError('read the link', file, error)
+    }
+  }
+}
+
+function checkTarget(file: string, stat: fs.Stats | null, overwrite: boolean): void {
+  if (!stat) return
+  const refuse = (reason: string) =>
+    new DeepCompressionError('IO', `cannot save ${printable(file)}: ${reason}`, { section: file })
+  if (stat.isDirectory()) throw refuse('EISDIR, it is a folder')
+  if (!stat.isFile()) throw refuse('it is not a regular file')
+  if (!overwrite) throw refuse('EEXIST, it exists already')
+  if ((stat.mode & 0o222) === 0) throw refuse('EACCES, it is read-only')
+}
+
+interface Temporary {
+  file: string
+  bytes: number
+  crc32: number
+}
+
+interface Plan {
+  io: Operations
+  target: string
+  chunks: AsyncChunks
+  overwrite: boolean
+  verify: boolean
+  signal: AbortSignal | undefined
+}
+
+function checkAbort(plan: Plan): void {
+  if (plan.signal?.aborted) throw new DeepCompressionError('ABORTED', 'save was aborted', { cause: plan.signal.reason })
+}
+
+/** Writes all bytes at the end of the temporary, however few each call takes. */
+function* writeAll(plan: Plan, fd: number, bytes: Uint8Array, temporary: Temporary): Steps<void> {
+  for (let from = 0; from < bytes.length; ) {
+    checkAbort(plan)
+    const length = Math.min(WRITE_BYTES, bytes.length - from)
+    const at = temporary.bytes
+    const written: number = yield* retried(plan.io, () => plan.io.write(fd, bytes, from, length, at))
+    if (written <= 0 || written > length) {
+      throw new DeepCompressionError(
+        'IO',
+        `cannot save ${printable(plan.target)}: a write of ${length} bytes answered ${written}`,
+        { section: plan.target, offset: at },
+      )
+    }
+    temporary.crc32 = crc32(bytes.subarray(from, from + written), temporary.crc32)
+    temporary.bytes += written
+    from += written
+  }
+}
+
+function* writeChunks(plan: Plan, fd: number, temporary: Temporary): Steps<void> {
+  if (ArrayBuffer.isView(plan.chunks)) return yield* writeAll(plan, fd, plan.chunks, temporary)
+  const given = plan.chunks as Iterable<Uint8Array> & AsyncIterable<Uint8Array>
+  const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]()
+  for (;;) {
+    const turn: IteratorResult<Uint8Array> = yield iterator.next()
+    if (turn.done) return
+    try {
+      yield* writeAll(plan, fd, turn.value, temporary)
+    } catch (error) {
+      // The source may hold a file or a job: let it end, and report the first failure.
+      try {
+        yield iterator.return?.()
+      } catch {}
+      throw error
+    }
+  }
+}
+
+function* readBack(plan: Plan, temporary: Temporary): Steps<void> {
+  const { io } = plan
+  const fd: number = yield* retried(io, () => io.open(temporary.file, 'r'))
+  try {
+    const buffer = new Uint8Array(READ_BYTES)
+    let bytes = 0
+    let crc = 0
+    for (;;) {
+      checkAbort(plan)
+      const got: number = yield* retried(io, () => io.read(fd, buffer, READ_BYTES, bytes))
+      if (got === 0) break
+      bytes += got
+      crc = crc32(buffer.subarray(0, got), crc)
+    }
+    if (bytes !== temporary.bytes || crc !== temporary.crc32) {
+      throw new DeepCompressionError(
+        'IO',
+        `cannot save ${printable(plan.target)}: what was read back differs from what was written (${bytes} of ${temporary.bytes} bytes)`,
+        { section: plan.target },
+      )
+    }
+  } finally {
+    yield io.close(fd)
+  }
+}
+
+/** A finished temporary beside the target: written, sized, with its mode, on the disk, read back. */
+function* prepare(plan: Plan, file: string, stat: fs.Stats | null): Steps<Temporary> {
+  const { io } = plan
+  const temporary: Temporary = { file: path.join(path.dirname(file), temporaryName()), bytes: 0, crc32: 0 }
+  let fd = -1
+  try {
+    remember(temporary.file)
+    fd = yield* retried(io, () => io.open(temporary.file, 'wx', 0o600))
+    yield* writeChunks(plan, fd, temporary)
+    if (stat && process.getuid && (stat.uid !== process.getuid() || stat.gid !== process.getgid!())) {
+      try {
+        yield* retried(io, () => io.fchown(fd, stat.uid, stat.gid))
+      } catch (error) {
+        if (errno(error) !== 'EPERM') throw error // only root may give files away
+      }
+    }
+    const mode = stat ? stat.mode & 0o777 : 0o666 & ~identity().umask
+    yield* retried(io, () => io.fchmod(fd, mode))
+    const { size } = (yield* retried(io, () => io.fstat(fd))) as fs.Stats
+    if (size !== temporary.bytes) {
+      throw new DeepCompressionError(
+        'IO',
+        `cannot save ${printable(file)}: ${temporary.bytes} bytes were written but the file has ${size}`,
+        { section: file },
+      )
+    }
+    yield* retried(io, () => io.fsync(fd))
+    const closing = fd
+    fd = -1
+    yield io.close(closing)
+    if (plan.verify) yield* readBack(plan, temporary)
+    return temporary
+  } catch (error) {
+    if (fd >= 0) {
+      try {
+        yield io.close(fd)
+      } catch {}
+    }
+    yield* discard(io, temporary.file)
+    throw ioError('save', file, error)
+  }
+}
+
+function* discard(io: Operations, file: string): Steps<void> {
+  try {
+    yield* retried(io, () => io.unlink(file))
+  } catch {} // never made, or cleanup() finds it
+  forget(file)
+}
+
+/** Gives the temporary its name. Without `overwrite` by a hard link, which fails when the name is taken meanwhile. */
+function* publish(io: Operations, temporary: Temporary, file: string, overwrite: boolean): Steps<void> {
+  if (!overwrite) {
+    try {
+      yield* retried(io, () => io.link(temporary.file, file))
+      yield* discard(io, temporary.file)
+      return
+    } catch (error) {
+      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(errno(error))) throw error
+    }
+    // No hard links here: look, then rename.
+    checkTarget(file, (yield* resolveLinks(io, file)).stat, false)
+  }
+  yield* retried(io, () => io.rename(temporary.file, file))
+  forget(temporary.file)
+}
+
+/** The rename is on the disk when its folder is. Folders that cannot be synced at all are no failure. */
+function* syncFolder(io: Operations, file: string): Steps<void> {
+  if (process.platform === 'win32') return
+  const folder = path.dirname(file)
+  try {
+    const fd: number = yield* retried(io, () => io.open(folder, 'r'))
+    try {
+      yield* retried(io, () => io.fsync(fd))
+    } finally {
+      yield io.close(fd)
+    }
+  } catch (error) {
+    if (['EINVAL', 'ENOTSUP'].includes(errno(error))) return
+    throw new DeepCompressionError(
+      'IO',
+      `${printable(file)} is saved whole, but its folder could not be synced (${errno(error)}): a power cut may bring the file before it back`,
+      { section: file, cause: error },
+    )
+  }
+}
+
+function* finish(plan: Plan, temporary: Temporary, file: string): Steps<Saved> {
+  try {
+    checkAbort(plan)
+    yield* publish(plan.io, temporary, file, plan.overwrite)
+  } catch (error) {
+    yield* discard(plan.io, temporary.file)
+    throw ioError('save', file, error)
+  }
+  yield* syncFolder(plan.io, file)
+  return { path: file, bytes: temporary.bytes, crc32: temporary.crc32 }
+}
+
+function* save(plan: Plan): Steps<Saved> {
+  checkAbort(plan)
+  const { file, stat } = yield* resolveLinks(plan.io, plan.target)
+  checkTarget(file, stat, plan.overwrite)
+  return yield* finish(plan, yield* prepare(plan, file, stat), file)
+}
+
+function makePlan(io: Operations, target: string, chunks: AsyncChunks, options: SaveOptions): Plan {
+  const { overwrite = true, verify = true, signal } = options
+  return { io, target, chunks, overwrite, verify, signal }
+}
+
+/**
+ * Saves bytes under `target`, whole or not at all. The bytes come in one piece or in chunks; chunks are taken one at a time.
+ * Rejects with `ERR_DC_IO` (cause: the system's error, `EEXIST` without `overwrite`) or `ERR_DC_ABORTED`, and with whatever
+ * error the chunks end in; the file that was there is then untouched.
+ */
+export function saveFile(target: string, chunks: AsyncChunks, options: SaveOptions = {}): Promise<Saved> {
+  return runLater(save(makePlan(later, target, chunks, options)))
+}
+
+/** `saveFile`, now. */
+export function saveFileSync(target: string, chunks: Chunks, options: Omit<SaveOptions, 'signal'> = {}): Saved {
+  return runNow(save(makePlan(now, target, chunks, options)))
+}
+
+/** A file that is written and on the disk, but under a temporary name. */
+export interface PreparedFile {
+  readonly bytes: number
+  readonly crc32: number
+  /** Gives it its name: the target's, or another one in the same folder. */
+  commit(name?: string): Promise<Saved>
+  discard(): Promise<void>
+}
+
+/** The first half of `saveFile`, for models of several files: write them all, then name them one after the other. */
+export async function prepareFile(
+  target: string,
+  chunks: AsyncChunks,
+  options: SaveOptions = {},
+): Promise<PreparedFile> {
+  const plan = makePlan(later, target, chunks, options)
+  checkAbort(plan)
+  const found = await runLater(resolveLinks(later, target))
+  checkTarget(found.file, found.stat, plan.overwrite)
+  const temporary = await runLater(prepare(plan, found.file, found.stat))
+  return {
+    bytes: temporary.bytes,
+    crc32: temporary.crc32,
+    commit: (name) => {
+      const file = name === undefined ? found.file : path.join(path.dirname(found.file), name)
+      return runLater(finish(plan, temporary, file))
+    },
+    discard: () => runLater(discard(later, temporary.file)),
+  }
+}
