@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "../base/bits.h"
+#include "../base/target.h"
 
 namespace dc {
 
@@ -75,50 +76,63 @@ size_t encode_raw(const Model& model, const uint8_t* symbols, size_t n, uint8_t*
 // The words of a block are in the order in which a decoder takes them. Running the decoder backwards finds it: a lane
 // holds between M and M + 15 bits before each symbol, so the number it held is known from the number after, and whether
 // a word was taken between. `at` walks down from the end of the output.
-struct Lanes {
-  uint32_t bits[kMaxLanes];  // unread bits, the last one lowest
-  uint32_t count[kMaxLanes];
-};
 
-// What each lane holds at the end: all its words are taken when it has M bits before the last symbol, and what remains
-// is zero.
-void final_bits(const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes, Lanes& state) noexcept {
+// What each lane holds at the end (all zero), from the sum of its lengths modulo 16: it held M .. M + 15 bits before
+// its last symbol, and with what was read before they make whole words.
+void final_counts(const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes, const uint8_t* sums,
+                  uint8_t* counts) noexcept {
   const unsigned longest = table.canonical.longest;
-  uint32_t sum[kMaxLanes] = {}, last[kMaxLanes] = {};
-  for (size_t i = 0; i < n; i += lanes) {
-    const size_t width = n - i < lanes ? n - i : lanes;
-    for (size_t lane = 0; lane < width; lane++) sum[lane] += last[lane] = table.high[symbols[i + lane]] & 15u;
-  }
+  std::memset(counts, 0, kMaxLanes);
   for (unsigned lane = 0; lane < lanes; lane++) {
-    // held = M .. M + 15 before the last symbol, and consumed + held is a whole number of words
-    const uint32_t consumed = sum[lane] - last[lane];
-    const uint32_t held = longest + ((0u - consumed - longest) & 15);
-    state.count[lane] = held - last[lane];
-    state.bits[lane] = 0;
+    const unsigned last = table.high[symbols[(n - 1 - lane) / lanes * lanes + lane]] & 15u;
+    const unsigned consumed = sums[lane] - last;
+    counts[lane] = static_cast<uint8_t>(longest + ((0u - consumed - longest) & 15u) - last);
   }
 }
 
+}  // namespace
+#if DC_X86
+#include "block_avx512.h"
+#endif
+namespace {
+
+// nullptr when a symbol has no code.
 uint8_t* encode_huffman(const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes,
                         uint8_t* end) noexcept {
   const uint32_t most = table.canonical.longest + 15;
-  Lanes state;
-  final_bits(table, symbols, n, lanes, state);
+  uint8_t sums[kMaxLanes] = {}, counts[kMaxLanes];
+  bool all = true;
+  for (size_t i = 0; i < n; i++) {
+    const unsigned length = table.high[symbols[i]] & 15u, lane = static_cast<unsigned>(i & (lanes - 1));
+    all = all && length != 0;
+    sums[lane] = static_cast<uint8_t>(sums[lane] + length);
+  }
+  if (!all) return nullptr;
+  final_counts(table, symbols, n, lanes, sums, counts);
+  uint32_t held[kMaxLanes] = {};  // the unread bits, the last one lowest
   uint8_t* at = end;
   for (size_t i = n; i-- > 0;) {
     const unsigned lane = static_cast<unsigned>(i & (lanes - 1));
     const unsigned s = symbols[i];
     const uint32_t length = table.high[s] & 15u;
-    uint32_t bits = state.bits[lane], count = state.count[lane];
+    uint32_t bits = held[lane], count = counts[lane];
     if (count + length > most) {
       store_u16(at -= 2, static_cast<uint16_t>(bits));
       bits >>= 16;
       count -= 16;
     }
-    state.bits[lane] = bits | static_cast<uint32_t>(table.codes[s]) << count;
-    state.count[lane] = count + length;
+    held[lane] = bits | static_cast<uint32_t>(table.codes[s]) << count;
+    counts[lane] = static_cast<uint8_t>(count + length);
   }
-  for (unsigned lane = lanes; lane-- > 0;) store_u16(at -= 2, static_cast<uint16_t>(state.bits[lane]));
+  for (unsigned lane = lanes; lane-- > 0;) store_u16(at -= 2, static_cast<uint16_t>(held[lane]));
   return at;
+}
+
+// The least loop: which symbol cannot be coded.
+size_t first_unknown(const EncodeTable& table, const uint8_t* symbols, size_t n) noexcept {
+  size_t i = 0;
+  while (i < n && table.in_use[symbols[i]]) i++;
+  return i;
 }
 
 uint8_t* encode_rans(const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes,
@@ -148,11 +162,12 @@ Result encode_block(const Job& job, const EncodeTable& table, const uint8_t* sym
                     size_t capacity, size_t* bytes) noexcept {
   *bytes = 0;
   if (capacity < block_bound(n)) return fail(Status::arg);
-  for (size_t i = 0; i < n; i++) {
-    if (!table.in_use[symbols[i]]) return fail(Status::value, i);
-  }
   if (n == 0) return {};
   const CodeMode mode = table.model.mode;
+  if (mode != CodeMode::huffman) {
+    const size_t unknown = first_unknown(table, symbols, n);
+    if (unknown < n) return fail(Status::value, unknown);
+  }
   if (mode == CodeMode::constant) return {};
   if (mode == CodeMode::raw) {
     *bytes = encode_raw(table.model, symbols, n, out);
@@ -160,8 +175,18 @@ Result encode_block(const Job& job, const EncodeTable& table, const uint8_t* sym
   }
   const unsigned lanes = block_lanes(table.model, n);
   uint8_t* const end = out + capacity;
-  uint8_t* const begin = mode == CodeMode::huffman ? encode_huffman(table, symbols, n, lanes, end)
-                                                   : encode_rans(table, symbols, n, lanes, end);
+  uint8_t* begin = nullptr;
+  if (mode == CodeMode::rans) {
+    begin = encode_rans(table, symbols, n, lanes, end);
+#if DC_X86
+  } else if (job.level == CpuLevel::avx512 && lanes >= 8) {
+    begin = table.model.alphabet > 128 ? huffman_avx512_wide(table, symbols, n, lanes, end)
+                                       : huffman_avx512_narrow(table, symbols, n, lanes, end);
+#endif
+  } else {
+    begin = encode_huffman(table, symbols, n, lanes, end);
+  }
+  if (!begin) return fail(Status::value, first_unknown(table, symbols, n));
   *bytes = static_cast<size_t>(end - begin);
   std::memmove(out, begin, *bytes);
   return job.cancelled() ? fail(Status::aborted) : Result{};

@@ -334,9 +334,41 @@ void streams_round_trip() {
   }
 }
 
+// A symbol that the model cannot code is named, in every mode and at every level.
+void unknown_symbols_are_refused() {
+  for (size_t n : {size_t{100}, size_t{70000}}) {
+    for (int shape : {0, 3, 5}) {
+      for (ModeChoice choice : {ModeChoice::raw, ModeChoice::huffman, ModeChoice::rans}) {
+        auto symbols = stream(shape, n, 6);
+        for (uint8_t& s : symbols)
+          s = static_cast<uint8_t>(s & (shape == 5 ? 0xfe : 0x1f));  // no odd ones; none above 31
+        uint64_t counts[256];
+        Model model;
+        auto table = std::make_unique<EncodeTable>();
+        CHECK(histogram(Job(), symbols.data(), n, counts));
+        build_model(counts, n, choice, model);
+        CHECK(build_encode_table(model, *table));
+        if (shape == 5 && choice == ModeChoice::raw) continue;  // 8 bits hold everything
+        for (uint8_t stranger : {uint8_t{33}, uint8_t{201}}) {
+          symbols[n - 3] = stranger;
+          for (int l = 0; l < levels().count; l++) {
+            Job job;
+            job.level = levels().level[l];
+            std::vector<uint8_t> out(block_bound(n));
+            size_t bytes;
+            const Result result = encode_block(job, *table, symbols.data(), n, out.data(), out.size(), &bytes);
+            CHECK(result.status == Status::value && result.offset == n - 3);
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
+  unknown_symbols_are_refused();
   streams_round_trip();
   worked_example();
   tables_refuse_what_is_no_code();
