@@ -44,6 +44,17 @@ void* allocate(size_t bytes) noexcept {
   return pointer;
 }
 
+void advise_large(void* pointer, size_t bytes) noexcept {
+#if defined(__linux__)
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(pointer) + kHugePage - 1) / kHugePage * kHugePage;
+  const uintptr_t last = (reinterpret_cast<uintptr_t>(pointer) + bytes) / kHugePage * kHugePage;
+  if (first < last) (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+  (void)pointer;
+  (void)bytes;
+#endif
+}
+
 void* allocate_zeroed(size_t bytes) noexcept {
   void* pointer = allocate(bytes);
   if (pointer && bytes) std::memset(pointer, 0, bytes);

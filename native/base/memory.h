@@ -12,6 +12,9 @@ void* allocate(size_t bytes) noexcept;
 void* allocate_zeroed(size_t bytes) noexcept;
 void deallocate(void* pointer) noexcept;
 
+// Asks for huge pages for memory that somebody else allocated (a typed array that is about to be filled).
+void advise_large(void* pointer, size_t bytes) noexcept;
+
 // Blocks now held by this process; a leak test reads it.
 int64_t allocated_blocks() noexcept;
 

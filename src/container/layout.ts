@@ -99,6 +99,58 @@ export interface TensorDescriptor {
   section: Section | null
 }
 
+/** A descriptor as numbers, the form in which it crosses into the addon (native/container/descriptor.h has the same order). */
+export const DESCRIPTOR_FIELDS = [
+  'elements',
+  'layout',
+  'rawForm',
+  'codebookForm',
+  'pruned',
+  'sourceOrder',
+  'blockLog2',
+  'clusters',
+  'escape',
+  'indexBits',
+  'kept',
+  'extraGaps',
+  'codebookBytes',
+  'tableBytes',
+  'indexBytes',
+  'codeBytes',
+  'codeEntropyBits',
+  'indexEntropyBits',
+  'storedBytes',
+] as const
+
+export function descriptorToFields(tensor: TensorDescriptor): Float64Array<ArrayBuffer> {
+  const coded = {
+    layout: LAYOUTS.indexOf(tensor.layout),
+    rawForm: tensor.rawForm === 'planes' ? 1 : 0,
+    codebookForm: CODEBOOK_FORMS.indexOf(tensor.codebookForm),
+  }
+  const numbers = { ...tensor, ...coded } as unknown as Record<string, number | boolean>
+  return Float64Array.from(DESCRIPTOR_FIELDS, (field) => Number(numbers[field]))
+}
+
+export function descriptorFromFields(name: string, shape: readonly number[], fields: Float64Array): TensorDescriptor {
+  const numbers = Object.fromEntries(DESCRIPTOR_FIELDS.map((field, i) => [field, fields[i]!])) as Record<
+    (typeof DESCRIPTOR_FIELDS)[number],
+    number
+  >
+  const layout = LAYOUTS[numbers.layout]!
+  return {
+    ...numbers,
+    name,
+    shape,
+    layout,
+    rawForm: layout === 'raw' ? RAW_FORMS[numbers.rawForm]! : null,
+    codebookForm: CODEBOOK_FORMS[numbers.codebookForm]!,
+    pruned: numbers.pruned === 1,
+    sourceOrder: numbers.sourceOrder === 1,
+    section: null,
+  }
+}
+
 /** Bytes of padding before a section of `storedBytes` that would otherwise begin at `end` (DCZ-36). */
 export function sectionPadding(end: number, storedBytes: number): number {
   if (storedBytes < ALIGNED_SECTION_BYTES) return 0

@@ -401,8 +401,10 @@ function parseSections(cursor: Cursor, count: number, tensors: TensorDescriptor[
     if (end > Number.MAX_SAFE_INTEGER) throw cursor.structure('sections end past 2^53 - 1', start)
     sections.push(section)
     if (index < owners.length) {
-      tensors[owner]!.section = section
-      tensors[owner]!.storedBytes = storedBytes
+      const tensor = tensors[owner]!
+      tensor.section = section
+      tensor.storedBytes = storedBytes
+      if (tensor.layout === 'raw') tensor.codeBytes = storedBytes - tensor.tableBytes
     } else {
       previous = section
     }

@@ -70,11 +70,16 @@ function argument(what: string): DeepCompressionError {
   return new DeepCompressionError('ARG', what, { section: 'archive' })
 }
 
+/** False for a text with a lone surrogate, which UTF-8 cannot hold. */
+function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text)
+}
+
 /** A name's bytes (DCZ-24), or `ERR_DC_ARG`. */
 export function nameBytes(kind: string, name: string): Uint8Array {
   const bytes = new TextEncoder().encode(name)
   // A lone surrogate is encoded as U+FFFD: such a name would not come back.
-  if (!isName(name) || bytes.length > NAME_BYTES_MOST || !name.isWellFormed()) {
+  if (!isName(name) || bytes.length > NAME_BYTES_MOST || !isWellFormed(name)) {
     throw argument(`${kind} ${printable(name)} is empty, longer than 255 bytes of UTF-8 or has control characters`)
   }
   return bytes
@@ -157,7 +162,7 @@ export class ArchiveWriter {
     nameBytes('metadata key', key)
     if (
       value.includes('\0') ||
-      !value.isWellFormed() ||
+      !isWellFormed(value) ||
       new TextEncoder().encode(value).length > METADATA_VALUE_BYTES_MOST
     ) {
       throw argument(`the value of metadata ${printable(key)} has NUL, a lone surrogate or more than 65,535 bytes`)

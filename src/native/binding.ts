@@ -14,6 +14,48 @@ export type Run = [threads: number, control: Int32Array, done: Done]
 export interface NativeBinding {
   nativeInfo(): NativeSelfDescription
   streamBound(symbols: number): number
+  encodeQuantized(
+    mask: Uint32Array | null,
+    elements: number,
+    codes: Uint8Array,
+    codebook: Float32Array,
+    layout: number,
+    indexBits: number,
+    entropy: number,
+    out: Uint8Array,
+    checksums: Uint32Array,
+    fields: Float64Array,
+    ...run: Run
+  ): number | undefined
+  encodeRaw(
+    values: Float32Array,
+    entropy: number,
+    allowNonFinite: boolean,
+    out: Uint8Array,
+    checksums: Uint32Array,
+    fields: Float64Array,
+    ...run: Run
+  ): number | undefined
+  decodeValues(
+    payload: Uint8Array,
+    fields: Float64Array,
+    checksums: Uint32Array | null,
+    allowNonFinite: boolean,
+    first: number,
+    out: Float32Array,
+    ...run: Run
+  ): number | undefined
+  decodeCodes(
+    payload: Uint8Array,
+    fields: Float64Array,
+    checksums: Uint32Array | null,
+    allowNonFinite: boolean,
+    mask: Uint32Array,
+    codes: Uint8Array,
+    codebook: Float32Array,
+    ...run: Run
+  ): number | undefined
+  chunkChecksums(bytes: Uint8Array, checksums: Uint32Array, ...run: Run): number | undefined
   huffmanEncode(symbols: Uint8Array, out: Uint8Array, summary: Float64Array, ...run: Run): number | undefined
   huffmanDecode(bytes: Uint8Array, symbols: Uint8Array, ...run: Run): number | undefined
   planRelativeIndex(

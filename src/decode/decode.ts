@@ -1,0 +1,230 @@
+import * as assert from '../assert.js'
+import { crc32c } from '../container/crc32c.js'
+import { descriptorToFields, SECTION_PAYLOAD, type Section, type TensorDescriptor } from '../container/layout.js'
+import { checkLimit, type Limits, resolveLimits } from '../container/limits.js'
+import { type ByteSource, type ParsedArchive, readSection } from '../container/reader.js'
+import { DeepCompressionError, printable } from '../errors.js'
+import { binding, locatedBinding, type Run } from '../native/binding.js'
+import { type ResolvedJob, resolveJob, runJob, runNow, throwIfAborted } from '../native/job.js'
+import type { JobOptions, QuantizedTensor } from '../tensor.js'
+
+const STAGE = 'decode'
+
+export interface DecodeOptions {
+  /** Accepts NaN and infinities (DCZ-47). */
+  allowNonFinite?: boolean
+  /** Of these only `maxDecodedBytes` is looked at. */
+  limits?: Partial<Limits>
+  /** False: the payload's checksums were checked by the caller already. Default: true where the descriptor has its section. */
+  checksums?: boolean
+  /** Only elements `first` .. `first + count - 1` in C order; only the blocks they touch are decoded. */
+  range?: { first: number; count: number }
+}
+
+const KEYS = ['allowNonFinite', 'limits', 'checksums', 'range'] as const
+
+interface Resolved {
+  allowNonFinite: boolean
+  limits: Readonly<Limits>
+  sums: Uint32Array | null
+  first: number
+  count: number
+}
+
+function resolve(tensor: TensorDescriptor, options?: DecodeOptions): Resolved {
+  const given = assert.options<DecodeOptions>('decode options', options, KEYS)
+  const range = given.range ?? { first: 0, count: tensor.elements }
+  const first = assert.whole('range.first', range.first, 0, tensor.elements)
+  const count = assert.whole('range.count', range.count, 0, tensor.elements - first)
+  const check = given.checksums === undefined ? true : assert.flag('checksums', given.checksums)
+  return {
+    allowNonFinite: given.allowNonFinite === undefined ? false : assert.flag('allowNonFinite', given.allowNonFinite),
+    limits: resolveLimits(given.limits),
+    sums: check && tensor.section ? tensor.section.checksums : null,
+    first,
+    count,
+  }
+}
+
+function checkPayload(tensor: TensorDescriptor, payload: Uint8Array): void {
+  assert.uint8('payload', payload)
+  if (payload.length === tensor.storedBytes) return
+  throw new DeepCompressionError(
+    'ARG',
+    `the payload of tensor ${printable(tensor.name)} has ${payload.length} bytes, expected ${tensor.storedBytes}`,
+    { section: tensor.name },
+  )
+}
+
+interface Prepared<T> {
+  output: T
+  call: (...run: Run) => unknown
+}
+
+function prepareValues(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: DecodeOptions,
+): Prepared<Float32Array<ArrayBuffer>> {
+  checkPayload(tensor, payload)
+  const { allowNonFinite, limits, sums, first, count } = resolve(tensor, options)
+  checkLimit(limits, 'maxDecodedBytes', 4 * count, `decoded bytes of tensor ${printable(tensor.name)}`)
+  const native = binding()
+  const fields = descriptorToFields(tensor)
+  const output = assert.allocate(`tensor ${printable(tensor.name)}`, count, (length) => new Float32Array(length))
+  return {
+    output,
+    call: (...run) => native.decodeValues(payload, fields, sums, allowNonFinite, first, output, ...run),
+  }
+}
+
+/**
+ * Decodes a payload to dense float32. The payload may come from anywhere: its checksums are checked first, and the decoder believes
+ * nothing. The payload's array must not be changed or transferred before the promise settles.
+ *
+ * @returns the elements in C order, or those of `options.range`
+ * @throws ERR_DC_CHECKSUM, ERR_DC_STRUCTURE, ERR_DC_HUFFMAN, ERR_DC_BITSTREAM, ERR_DC_INDEX, ERR_DC_VALUE (damaged),
+ *   ERR_DC_LIMIT (`maxDecodedBytes`), ERR_DC_NOMEM, ERR_DC_ABORTED
+ */
+export async function decodeTensor(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: DecodeOptions,
+  job?: JobOptions | ResolvedJob,
+): Promise<Float32Array<ArrayBuffer>> {
+  const resolved = resolveJob(job)
+  const { output, call } = prepareValues(tensor, payload, options)
+  await runJob({ stage: STAGE, tensor: tensor.name, total: output.length }, resolved, call)
+  return output
+}
+
+/** `decodeTensor`, run now. */
+export function decodeTensorSync(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: DecodeOptions,
+  job?: JobOptions | ResolvedJob,
+): Float32Array<ArrayBuffer> {
+  const resolved = resolveJob(job)
+  const { output, call } = prepareValues(tensor, payload, options)
+  runNow({ stage: STAGE, tensor: tensor.name }, resolved, call)
+  return output
+}
+
+function prepareCodes(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: DecodeOptions,
+): Prepared<QuantizedTensor> {
+  checkPayload(tensor, payload)
+  if (tensor.layout === 'raw') {
+    throw new DeepCompressionError('ARG', `tensor ${printable(tensor.name)} is not quantized: it has no codes`, {
+      section: tensor.name,
+    })
+  }
+  const { allowNonFinite, limits, sums } = resolve(tensor, options)
+  const maskWords = Math.ceil(tensor.elements / 32)
+  checkLimit(
+    limits,
+    'maxDecodedBytes',
+    4 * maskWords + tensor.kept,
+    `codes and mask of tensor ${printable(tensor.name)}`,
+  )
+  const native = binding()
+  const fields = descriptorToFields(tensor)
+  const mask = assert.allocate(`the mask of ${printable(tensor.name)}`, maskWords, (length) => new Uint32Array(length))
+  const codes = assert.allocate(
+    `the codes of ${printable(tensor.name)}`,
+    tensor.kept,
+    (length) => new Uint8Array(length),
+  )
+  const codebook = new Float32Array(tensor.clusters)
+  const { name, shape, kept } = tensor
+  return {
+    output: { name, shape, mask: kept < tensor.elements ? mask : null, kept, codes, codebook },
+    call: (...run) => native.decodeCodes(payload, fields, sums, allowNonFinite, mask, codes, codebook, ...run),
+  }
+}
+
+/** Decodes a payload to the shared tensor it was made from: mask, compact codes, codebook. Errors as `decodeTensor`. */
+export async function decodeQuantized(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: Omit<DecodeOptions, 'range'>,
+  job?: JobOptions | ResolvedJob,
+): Promise<QuantizedTensor> {
+  const resolved = resolveJob(job)
+  const { output, call } = prepareCodes(tensor, payload, options)
+  await runJob({ stage: STAGE, tensor: tensor.name, total: tensor.elements }, resolved, call)
+  return output
+}
+
+/** `decodeQuantized`, run now. */
+export function decodeQuantizedSync(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: Omit<DecodeOptions, 'range'>,
+  job?: JobOptions | ResolvedJob,
+): QuantizedTensor {
+  const resolved = resolveJob(job)
+  const { output, call } = prepareCodes(tensor, payload, options)
+  runNow({ stage: STAGE, tensor: tensor.name }, resolved, call)
+  return output
+}
+
+/** CRC-32C by the addon where there is one, else in TypeScript. */
+export function fastCrc32c(bytes: Uint8Array): number {
+  const native = locatedBinding().binding
+  if (!native || bytes.length === 0) return crc32c(bytes)
+  const sums = new Uint32Array(Math.ceil(bytes.length / (16 << 20)))
+  if (sums.length !== 1 || native.chunkChecksums(bytes, sums, 1, new Int32Array(8), null) !== 0) return crc32c(bytes)
+  return sums[0]!
+}
+
+async function verifyTensor(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  limits: Partial<Limits> | undefined,
+  job: ResolvedJob,
+): Promise<void> {
+  const options = { checksums: false, ...(limits ? { limits } : {}) }
+  // Codes are a quarter of the floats at the most, and hold every check.
+  if (tensor.layout === 'raw') await decodeTensor(tensor, payload, options, job)
+  else await decodeQuantized(tensor, payload, options, job)
+}
+
+/**
+ * Checks a whole file: every section's padding and checksum, and every tensor by decoding it. Throws the first error; its
+ * `section` is "tensor" and the name, or "section" and its number.
+ */
+export async function verifyArchive(
+  archive: ParsedArchive,
+  source: ByteSource,
+  options: { limits?: Partial<Limits> } = {},
+  job?: JobOptions | ResolvedJob,
+): Promise<void> {
+  const resolved = resolveJob(job)
+  const byIndex = [...archive.tensors.values()]
+  for (const section of archive.sections) {
+    throwIfAborted(resolved, 'verify')
+    const bytes = await readSection(archive, section, source, fastCrc32c)
+    if (section.type !== SECTION_PAYLOAD) continue
+    const tensor = byIndex[section.owner]!
+    try {
+      await verifyTensor(tensor, bytes, options.limits, resolved)
+    } catch (error) {
+      throw inFile(error, tensor, section)
+    }
+  }
+}
+
+/** An error of a payload, told in terms of the file: section "tensor" and its name, offset from the file's start. */
+export function inFile(error: unknown, tensor: TensorDescriptor, section: Section): unknown {
+  if (!(error instanceof DeepCompressionError) || error.offset === undefined) return error
+  const status = error.code.slice('ERR_DC_'.length)
+  return new DeepCompressionError(status as ConstructorParameters<typeof DeepCompressionError>[0], error.message, {
+    section: `tensor ${printable(tensor.name)}`,
+    offset: section.offset + error.offset,
+    cause: error,
+  })
+}

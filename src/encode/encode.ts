@@ -1,0 +1,250 @@
+import * as assert from '../assert.js'
+import { layerReport } from '../container/layer-report.js'
+import {
+  CLUSTERS_MOST,
+  chunkCount,
+  DESCRIPTOR_FIELDS,
+  descriptorFromFields,
+  INDEX_BITS_LEAST,
+  INDEX_BITS_MOST,
+  LAYOUTS,
+  type TensorDescriptor,
+} from '../container/layout.js'
+import { shapeElements } from '../container/reader.js'
+import { nameBytes } from '../container/writer.js'
+import { DeepCompressionError, printable } from '../errors.js'
+import { binding, type Run } from '../native/binding.js'
+import { ownedInput, ownedInputNow, type ResolvedJob, resolveJob, runJob, runNow } from '../native/job.js'
+import type { LayerReport } from '../report.js'
+import type { JobOptions, QuantizedTensor, WeightTensor } from '../tensor.js'
+
+const STAGE = 'encodeTensor'
+const LAYOUT_CHOICES = ['auto', 'dense', 'sparse', 'relative'] as const
+const ENTROPY_CHOICES = ['auto', 'none', 'huffman', 'rans'] as const
+
+export interface EncodeOptions {
+  /** `auto`: the smaller of sparse and dense, sparse within 0.5 %. `relative` is the paper's form, with fillers that cost a code. */
+  layout?: (typeof LAYOUT_CHOICES)[number]
+  /** Bits of a gap, 2 to 8, or `auto`: the cheapest. Sparse layouts only. */
+  indexBits?: number | 'auto'
+  /** `auto`: the smaller of Huffman and rANS, stream by stream. */
+  entropy?: (typeof ENTROPY_CHOICES)[number]
+  /** Keeps NaN and infinities of tensors that are not quantized; they are refused otherwise. */
+  allowNonFinite?: boolean
+}
+
+/** A tensor in the bytes of the file: what the header says of it, its payload, the payload's checksums, a line of the report. */
+export interface EncodedTensor {
+  descriptor: TensorDescriptor
+  payload: Uint8Array<ArrayBuffer>
+  checksums: Uint32Array
+  stats: LayerReport
+}
+
+interface ResolvedOptions {
+  layout: number
+  indexBits: number
+  entropy: number
+  allowNonFinite: boolean
+}
+
+function resolveOptions(options?: EncodeOptions): ResolvedOptions {
+  const given = assert.options<EncodeOptions>('encode options', options, [
+    'layout',
+    'indexBits',
+    'entropy',
+    'allowNonFinite',
+  ])
+  const layout = assert.oneOf('layout', given.layout ?? 'auto', LAYOUT_CHOICES)
+  const { indexBits = 'auto' } = given
+  return {
+    layout: layout === 'auto' ? 0 : LAYOUTS.indexOf(layout),
+    indexBits: indexBits === 'auto' ? 0 : assert.whole('indexBits', indexBits, INDEX_BITS_LEAST, INDEX_BITS_MOST),
+    entropy: ENTROPY_CHOICES.indexOf(assert.oneOf('entropy', given.entropy ?? 'auto', ENTROPY_CHOICES)),
+    allowNonFinite: given.allowNonFinite === undefined ? false : assert.flag('allowNonFinite', given.allowNonFinite),
+  }
+}
+
+function checkShape(tensor: { name: string; shape: readonly number[] }): number {
+  nameBytes('tensor name', assert.text('name', tensor.name))
+  if (!Array.isArray(tensor.shape) || tensor.shape.length > 8) {
+    throw new DeepCompressionError(
+      'ARG',
+      `the shape of tensor ${printable(tensor.name)} must be an array of 0 to 8 numbers`,
+    )
+  }
+  for (const dimension of tensor.shape) assert.whole('a dimension', dimension, 0, 2 ** 40)
+  const elements = shapeElements(tensor.shape)
+  if (elements < 0) throw new DeepCompressionError('ARG', `the shape of tensor ${printable(tensor.name)} is too large`)
+  return elements
+}
+
+function wrongLength(name: string, what: string, got: number, wanted: number): DeepCompressionError {
+  return new DeepCompressionError(
+    'ARG',
+    `${what} of tensor ${printable(name)} has ${got} elements, expected ${wanted}`,
+    {
+      section: name,
+    },
+  )
+}
+
+/** Room for any payload of such a tensor (native/encode/tensor.cpp, quantized_bound). */
+function quantizedBound(elements: number, kept: number, clusters: number): number {
+  const blocks = Math.floor(elements / 65536) + 1
+  return 4 * clusters + 2048 + 1024 * blocks + 2 * kept + elements
+}
+
+/** Buffers of one encoding call. */
+interface Buffers {
+  out: Uint8Array<ArrayBuffer>
+  checksums: Uint32Array<ArrayBuffer>
+  fields: Float64Array<ArrayBuffer>
+}
+
+function buffers(name: string, bytes: number): Buffers {
+  const out = assert.allocate(`the payload of ${printable(name)}`, bytes, (length) => new Uint8Array(length))
+  return { out, checksums: new Uint32Array(chunkCount(bytes)), fields: new Float64Array(DESCRIPTOR_FIELDS.length) }
+}
+
+function finished(tensor: { name: string; shape: readonly number[] }, made: Buffers): EncodedTensor {
+  const descriptor = descriptorFromFields(tensor.name, Object.freeze([...tensor.shape]), made.fields)
+  const { storedBytes } = descriptor
+  return {
+    descriptor,
+    // A copy of the size that is needed, unless nearly all of the room was used.
+    payload: storedBytes > 0.9 * made.out.length ? made.out.subarray(0, storedBytes) : made.out.slice(0, storedBytes),
+    checksums: made.checksums.slice(0, chunkCount(storedBytes)),
+    stats: layerReport(descriptor),
+  }
+}
+
+type Own = <T extends Uint8Array | Uint32Array | Float32Array>(name: string, view: T) => Promise<T> | T
+
+function isQuantized(tensor: QuantizedTensor | WeightTensor): tensor is QuantizedTensor {
+  return 'codes' in tensor
+}
+
+function checkQuantized(tensor: QuantizedTensor, elements: number, job: ResolvedJob): void {
+  const { name } = tensor
+  assert.uint8('codes', tensor.codes, job.copyShared)
+  assert.float32('codebook', tensor.codebook, job.copyShared)
+  if (tensor.mask !== null) {
+    assert.uint32('mask', tensor.mask, job.copyShared)
+    const words = Math.ceil(elements / 32)
+    if (tensor.mask.length !== words) throw wrongLength(name, 'the mask', tensor.mask.length, words)
+  }
+  const kept = tensor.mask === null ? elements : assert.whole('kept', tensor.kept, 0, elements)
+  if (tensor.codes.length !== kept) throw wrongLength(name, 'codes', tensor.codes.length, kept)
+  if (tensor.codebook.length > CLUSTERS_MOST) {
+    throw new DeepCompressionError(
+      'ARG',
+      `tensor ${printable(name)} has ${tensor.codebook.length} clusters, at most 256 fit`,
+    )
+  }
+}
+
+interface Prepared {
+  made: Buffers
+  inputs: (own: Own) => Promise<(...run: Run) => unknown> | ((...run: Run) => unknown)
+}
+
+function prepareQuantized(tensor: QuantizedTensor, elements: number, options: ResolvedOptions): Prepared {
+  const { mask, codes, codebook } = tensor
+  const made = buffers(tensor.name, quantizedBound(elements, codes.length, codebook.length))
+  const call =
+    (m: Uint32Array | null, c: Uint8Array, b: Float32Array) =>
+    (...run: Run) =>
+      binding().encodeQuantized(
+        m,
+        elements,
+        c,
+        b,
+        options.layout,
+        options.indexBits,
+        options.entropy,
+        made.out,
+        made.checksums,
+        made.fields,
+        ...run,
+      )
+  return {
+    made,
+    inputs: (own) => {
+      const owned = [mask === null ? null : own('mask', mask), own('codes', codes), own('codebook', codebook)] as const
+      if (owned.some((o) => o instanceof Promise)) {
+        return Promise.all(owned).then(([m, c, b]) => call(m, c, b))
+      }
+      return call(owned[0] as Uint32Array | null, owned[1] as Uint8Array, owned[2] as Float32Array)
+    },
+  }
+}
+
+function prepareRaw(tensor: WeightTensor, options: ResolvedOptions): Prepared {
+  const made = buffers(tensor.name, 4 * tensor.values.length)
+  const call =
+    (values: Float32Array) =>
+    (...run: Run) =>
+      binding().encodeRaw(
+        values,
+        options.entropy,
+        options.allowNonFinite,
+        made.out,
+        made.checksums,
+        made.fields,
+        ...run,
+      )
+  return {
+    made,
+    inputs: (own) => {
+      const values = own('values', tensor.values)
+      return values instanceof Promise ? values.then(call) : call(values)
+    },
+  }
+}
+
+function prepare(tensor: QuantizedTensor | WeightTensor, options: ResolvedOptions, job: ResolvedJob): Prepared {
+  const elements = checkShape(tensor)
+  binding()
+  if (isQuantized(tensor)) {
+    checkQuantized(tensor, elements, job)
+    return prepareQuantized(tensor, elements, options)
+  }
+  assert.float32('values', tensor.values, job.copyShared)
+  if (tensor.values.length !== elements) throw wrongLength(tensor.name, 'values', tensor.values.length, elements)
+  return prepareRaw(tensor, options)
+}
+
+/**
+ * Encodes a tensor as it stands in a file (docs/format.md, part 3): a shared one by its codes (layouts sparse, relative, dense), any
+ * other losslessly (raw). The bytes do not depend on the machine or the number of threads.
+ *
+ * @param job `consume` takes the tensor's arrays instead of copying them
+ * @throws ERR_DC_ARG (lengths disagree, 256 clusters where symbol 0 is needed for pruned weights), ERR_DC_VALUE (a code past the
+ *   codebook), ERR_DC_NONFINITE, ERR_DC_TYPE, ERR_DC_NOMEM, ERR_DC_ABORTED
+ */
+export async function encodeTensor(
+  tensor: QuantizedTensor | WeightTensor,
+  options?: EncodeOptions,
+  job?: JobOptions | ResolvedJob,
+): Promise<EncodedTensor> {
+  const resolved = resolveJob(job)
+  const prepared = prepare(tensor, resolveOptions(options), resolved)
+  const call = await prepared.inputs((name, view) => ownedInput(name, view, resolved))
+  const total = shapeElements(tensor.shape)
+  await runJob({ stage: STAGE, tensor: tensor.name, total }, resolved, call)
+  return finished(tensor, prepared.made)
+}
+
+/** `encodeTensor`, run now; the arrays are read in place. */
+export function encodeTensorSync(
+  tensor: QuantizedTensor | WeightTensor,
+  options?: EncodeOptions,
+  job?: JobOptions | ResolvedJob,
+): EncodedTensor {
+  const resolved = resolveJob(job)
+  const prepared = prepare(tensor, resolveOptions(options), resolved)
+  const call = prepared.inputs((_, view) => ownedInputNow(view)) as (...run: Run) => unknown
+  runNow({ stage: STAGE, tensor: tensor.name }, resolved, call)
+  return finished(tensor, prepared.made)
+}

@@ -1,0 +1,230 @@
+import fc from 'fast-check'
+import { parseArchive, sectionBytes } from '../../src/container/reader'
+import { ArchiveWriter } from '../../src/container/writer'
+import { decodeQuantizedSync, decodeTensor, decodeTensorSync, verifyArchive } from '../../src/decode/decode'
+import { type EncodeOptions, encodeTensor, encodeTensorSync } from '../../src/encode/encode'
+import type { QuantizedTensor } from '../../src/tensor'
+
+function quantized(shape: number[], density: number, clusters: number, seed: number): QuantizedTensor {
+  let state = seed * 2654435761 + 1
+  const random = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+  const elements = shape.reduce((a, b) => a * b, 1)
+  const mask = new Uint32Array(Math.ceil(elements / 32))
+  const codes: number[] = []
+  for (let i = 0; i < elements; i++) {
+    if (random() >= density) continue
+    mask[i >>> 5]! |= 1 << (i & 31)
+    codes.push(Math.floor(random() * random() * clusters))
+  }
+  const codebook = Float32Array.from({ length: clusters }, (_, i) => (i - clusters / 3) * 0.0137)
+  const kept = codes.length
+  return { name: 'w', shape, mask: kept < elements ? mask : null, kept, codes: Uint8Array.from(codes), codebook }
+}
+
+function dense(t: QuantizedTensor): Float32Array {
+  const elements = t.shape.reduce((a, b) => a * b, 1)
+  let next = 0
+  return Float32Array.from({ length: elements }, (_, i) =>
+    t.mask === null || (t.mask[i >>> 5]! >>> (i & 31)) & 1 ? t.codebook[t.codes[next++]!]! : 0,
+  )
+}
+
+/** Byte equality; jest's own comparison takes seconds for a megabyte. */
+function expectSame(got: ArrayBufferView, expected: ArrayBufferView): void {
+  expect(got.constructor).toBe(expected.constructor)
+  const bytes = (v: ArrayBufferView) => Buffer.from(v.buffer, v.byteOffset, v.byteLength)
+  expect(bytes(got).equals(bytes(expected))).toBe(true)
+}
+
+const LAYOUTS = ['auto', 'dense', 'sparse', 'relative'] as const
+const ENTROPIES = ['auto', 'none', 'huffman', 'rans'] as const
+
+describe('decode', () => {
+  test('1. every layout and entropy coder gives back mask, codes and codebook', () => {
+    for (const layout of LAYOUTS) {
+      for (const entropy of ENTROPIES) {
+        for (const [shape, density, clusters] of [
+          [[300, 784], 0.08, 32],
+          [[70000], 0.9, 200],
+          [[5], 0.5, 2],
+          [[64, 64], 1, 16],
+          [[1000, 1000], 0.001, 1],
+          [[200000], 0.3, 254],
+        ] as const) {
+          const tensor = quantized([...shape], density, clusters, 7)
+          const { descriptor, payload } = encodeTensorSync(tensor, { layout, entropy })
+          const back = decodeQuantizedSync(descriptor, payload)
+          if (descriptor.layout === 'zero') continue
+          expect(back.mask === null).toBe(tensor.mask === null)
+          if (back.mask && tensor.mask) expectSame(back.mask, tensor.mask)
+          expectSame(back.codes, tensor.codes)
+          expect(back.codebook).toEqual(tensor.codebook)
+          expectSame(decodeTensorSync(descriptor, payload), dense(tensor))
+        }
+      }
+    }
+  })
+
+  test('2. index bits 2 to 8 give back the tensor in sparse and relative layouts', () => {
+    const tensor = quantized([128, 1000], 0.03, 16, 3)
+    for (const layout of ['sparse', 'relative'] as const) {
+      for (let indexBits = 2; indexBits <= 8; indexBits++) {
+        const { descriptor, payload } = encodeTensorSync(tensor, { layout, indexBits })
+        expectSame(decodeTensorSync(descriptor, payload), dense(tensor))
+        if (layout === 'relative') expect(descriptor.indexBits).toBe(indexBits)
+        else expect(descriptor.escape).toBe(2 ** indexBits - 1)
+      }
+    }
+  })
+
+  test('3. a range of elements is what the whole has there', async () => {
+    const tensor = quantized([1000, 300], 0.2, 32, 5)
+    const whole = dense(tensor)
+    for (const layout of ['dense', 'sparse', 'relative'] as const) {
+      const { descriptor, payload } = await encodeTensor(tensor, { layout })
+      for (const [first, count] of [
+        [0, 1],
+        [65535, 2],
+        [1000, 200000],
+        [299999, 1],
+        [65536, 65536],
+        [7, 0],
+      ] as const) {
+        const part = await decodeTensor(descriptor, payload, { range: { first, count } })
+        expectSame(part, whole.slice(first, first + count))
+      }
+    }
+  })
+
+  test('4. floats that are not quantized come back bit by bit', () => {
+    fc.assert(
+      fc.property(fc.float32Array({ noNaN: true, noDefaultInfinity: true, maxLength: 2000 }), (values) => {
+        const { descriptor, payload } = encodeTensorSync({ name: 'b', shape: [values.length], values })
+        const back = decodeTensorSync(descriptor, payload)
+        expect(new Uint32Array(back.buffer)).toEqual(new Uint32Array(values.slice().buffer))
+        expect(payload.length).toBeLessThanOrEqual(4 * values.length)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('5. tensors without elements, of rank 0, with nothing kept and with one cluster round-trip', () => {
+    const empty = encodeTensorSync({ name: 'e', shape: [3, 0, 5], values: new Float32Array(0) })
+    expect(empty.descriptor.layout).toBe('zero')
+    expect(decodeTensorSync(empty.descriptor, empty.payload)).toEqual(new Float32Array(0))
+    const scalar = encodeTensorSync({ name: 's', shape: [], values: Float32Array.of(-2.5) })
+    expect(decodeTensorSync(scalar.descriptor, scalar.payload)).toEqual(Float32Array.of(-2.5))
+    const pruned = encodeTensorSync({
+      name: 'p',
+      shape: [33],
+      mask: new Uint32Array(2),
+      kept: 0,
+      codes: new Uint8Array(0),
+      codebook: new Float32Array(0),
+    })
+    expect(pruned.payload.length).toBe(0)
+    expect(decodeTensorSync(pruned.descriptor, pruned.payload)).toEqual(new Float32Array(33))
+    const one = quantized([100, 100], 1, 1, 1)
+    const constant = encodeTensorSync(one)
+    expect(constant.payload.length).toBeLessThan(10)
+    expectSame(decodeTensorSync(constant.descriptor, constant.payload), dense(one))
+  })
+
+  test('6. an unsorted codebook with repeats keeps its order', () => {
+    const tensor: QuantizedTensor = {
+      name: 'n',
+      shape: [6],
+      mask: Uint32Array.of(0b101101),
+      kept: 4,
+      codes: Uint8Array.of(2, 0, 1, 3),
+      codebook: Float32Array.of(0.5, -0.25, 0.5, 0.1),
+    }
+    const { descriptor, payload } = encodeTensorSync(tensor)
+    expect(descriptor.sourceOrder).toBe(true)
+    expect(decodeQuantizedSync(descriptor, payload)).toEqual(tensor)
+  })
+
+  test('7. any small quantized tensor round-trips in any layout', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 3000 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.integer({ min: 1, max: 255 }),
+        fc.integer(),
+        fc.constantFrom(...LAYOUTS),
+        fc.constantFrom(...ENTROPIES),
+        (n, density, clusters, seed, layout, entropy) => {
+          const tensor = quantized([n], density, clusters, seed)
+          const options: EncodeOptions = { layout, entropy }
+          const { descriptor, payload } = encodeTensorSync(tensor, options)
+          expectSame(decodeTensorSync(descriptor, payload), dense(tensor))
+          expect(payload.length).toBe(descriptor.storedBytes)
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  test('8. a file of several tensors is written, parsed, verified and decoded', async () => {
+    const writer = new ArchiveWriter()
+    const tensors = [
+      quantized([300, 784], 0.08, 32, 1),
+      quantized([100, 300], 0.09, 32, 2),
+      quantized([10, 100], 0.26, 16, 3),
+    ]
+    const biases = [300, 100, 10].map((n, i) => ({
+      name: `fc${i + 1}/bias`,
+      shape: [n],
+      values: Float32Array.from({ length: n }, (_, j) => Math.sin(i + j)),
+    }))
+    for (const [i, tensor] of tensors.entries())
+      writer.add(await encodeTensor({ ...tensor, name: `fc${i + 1}/kernel` }))
+    for (const bias of biases) writer.add(await encodeTensor(bias))
+    writer.setMetadata('net', 'lenet-300-100')
+    const file = writer.toBytes()
+    const archive = parseArchive(file)
+    expect([...archive.tensors.keys()]).toEqual([
+      'fc1/bias',
+      'fc1/kernel',
+      'fc2/bias',
+      'fc2/kernel',
+      'fc3/bias',
+      'fc3/kernel',
+    ])
+    expect(archive.metadata).toEqual(new Map([['net', 'lenet-300-100']]))
+    const payloads = archive.sections.reduce((sum, s) => sum + s.storedBytes, 0)
+    expect(file.length - payloads).toBeLessThan(450)
+    await verifyArchive(archive, { length: file.length, read: async (at, n) => file.slice(at, at + n) })
+    for (const [i, tensor] of tensors.entries()) {
+      const found = archive.tensors.get(`fc${i + 1}/kernel`)!
+      expectSame(await decodeTensor(found, sectionBytes(archive, found.section!, file)), dense(tensor))
+    }
+    for (const bias of biases) {
+      const found = archive.tensors.get(bias.name)!
+      expectSame(await decodeTensor(found, sectionBytes(archive, found.section!, file)), bias.values)
+    }
+  })
+
+  test('9. bytes are the same for 1, 2, 4 and 8 threads', () => {
+    const tensor = quantized([2000, 1000], 0.1, 64, 9)
+    for (const layout of ['dense', 'sparse', 'relative'] as const) {
+      const one = encodeTensorSync(tensor, { layout }, { threads: 1 })
+      for (const threads of [2, 4, 8]) {
+        expectSame(encodeTensorSync(tensor, { layout }, { threads }).payload, one.payload)
+      }
+    }
+  })
+
+  test('10. more decoded bytes than the limit are refused before anything is decoded', async () => {
+    const { descriptor, payload } = encodeTensorSync(quantized([1000], 0.5, 4, 1))
+    await expect(decodeTensor(descriptor, payload, { limits: { maxDecodedBytes: 3999 } })).rejects.toMatchObject({
+      code: 'ERR_DC_LIMIT',
+      limit: 'maxDecodedBytes',
+      declared: 4000,
+      allowed: 3999,
+    })
+  })
+})
