@@ -1,3 +1,7 @@
+export type { TensorDescriptor } from './container/layout.js'
+export type { Limits } from './container/limits.js'
+export { decodeQuantized, decodeQuantizedSync, decodeTensor, decodeTensorSync } from './decode/decode.js'
+export { type EncodedTensor, type EncodeOptions, encodeTensor, encodeTensorSync } from './encode/encode.js'
 export {
   huffmanDecode,
   huffmanDecodeSync,
