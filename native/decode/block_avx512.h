@@ -255,14 +255,137 @@ DC_TARGET_AVX512 static DC_ALWAYS_INLINE bool rans_avx512(const DecodeTable& tab
   return words == end;
 }
 
+// --- rANS without a gather: up to kRansNear symbols in use, 64 lanes ---
+//
+// A slot's symbol: the first symbol of its 32 slots comes from 128 entries in two registers, and one compare with a
+// start for each further symbol that begins inside. That number is known from the model; where it is above
+// kRansMostSteps the gather is used.
+
+constexpr unsigned kRansNear = 32, kRansMostSteps = 4;
+
+struct RansNear {
+  __m512i first[2];                  // rank of the first symbol of each 32 slots
+  __m512i starts[kRansMostSteps];    // starts[j] of rank r: the start of rank r + 1 + j, 0xffff past the last
+  __m512i start, frequency, symbol;  // by rank
+  unsigned steps;
+};
+
+// False when the model does not fit.
+DC_TARGET_AVX512 static bool load_rans_near(const Model& model, RansNear& r) {
+  alignas(64) uint16_t start[kRansNear + 1 + kRansMostSteps], frequency[kRansNear] = {}, shifted[kRansNear];
+  alignas(64) uint8_t first[128], symbol[64] = {};
+  unsigned used = 0, at = 0;
+  for (unsigned s = 0; s < model.alphabet; s++) {
+    if (!model.frequencies[s]) continue;
+    if (used == kRansNear) return false;
+    start[used] = (uint16_t)at;
+    frequency[used] = model.frequencies[s];
+    symbol[used++] = (uint8_t)s;
+    at += model.frequencies[s];
+  }
+  for (unsigned i = used; i < kRansNear + 1 + kRansMostSteps; i++) start[i] = 0xffff;
+  r.steps = 0;
+  for (unsigned bucket = 0, rank = 0; bucket < 128; bucket++) {
+    while (start[rank + 1] <= 32 * bucket) rank++;
+    first[bucket] = (uint8_t)rank;
+    unsigned inside = 0;
+    while (start[rank + 1 + inside] < 32 * (bucket + 1)) {
+      if (++inside > kRansMostSteps) return false;
+    }
+    if (inside > r.steps) r.steps = inside;
+  }
+  for (unsigned j = 0; j < kRansMostSteps; j++) {
+    for (unsigned rank = 0; rank < kRansNear; rank++) shifted[rank] = start[rank + 1 + j];
+    r.starts[j] = _mm512_load_si512(shifted);
+  }
+  r.first[0] = _mm512_load_si512(first);
+  r.first[1] = _mm512_load_si512(first + 64);
+  r.start = _mm512_load_si512(start);
+  r.frequency = _mm512_load_si512(frequency);
+  r.symbol = _mm512_load_si512(symbol);
+  return true;
+}
+
+// The states after the symbols of two registers; their ranks as words, eight lanes of the one and of the other in turn.
+DC_TARGET_AVX512 static DC_ALWAYS_INLINE __m512i rans_near_pair(const RansNear* r, unsigned steps, __m512i* x) {
+  const __m512i mask = _mm512_set1_epi32(kCodeSpace - 1), zero = _mm512_setzero_si512();
+  const __m512i slot = _mm512_packus_epi32(_mm512_and_si512(x[0], mask), _mm512_and_si512(x[1], mask));
+  const __m512i first = _mm512_maskz_permutex2var_epi8(UINT64_C(0x5555555555555555), r->first[0],
+                                                       _mm512_srli_epi16(slot, 5), r->first[1]);
+  __m512i rank = first;
+  for (unsigned j = 0; j < steps; j++) {
+    rank = _mm512_mask_add_epi16(rank, _mm512_cmpge_epu16_mask(slot, _mm512_permutexvar_epi16(first, r->starts[j])),
+                                 rank, _mm512_set1_epi16(1));
+  }
+  const __m512i frequency = _mm512_permutexvar_epi16(rank, r->frequency);
+  const __m512i beyond = _mm512_sub_epi16(slot, _mm512_permutexvar_epi16(rank, r->start));
+  x[0] = _mm512_add_epi32(
+      _mm512_mullo_epi32(_mm512_unpacklo_epi16(frequency, zero), _mm512_srli_epi32(x[0], kMaxCodeLength)),
+      _mm512_unpacklo_epi16(beyond, zero));
+  x[1] = _mm512_add_epi32(
+      _mm512_mullo_epi32(_mm512_unpackhi_epi16(frequency, zero), _mm512_srli_epi32(x[1], kMaxCodeLength)),
+      _mm512_unpackhi_epi16(beyond, zero));
+  return rank;
+}
+
+DC_TARGET_AVX512 static DC_ALWAYS_INLINE unsigned rans_refill(__m512i* x, const uint8_t* words) {
+  const __mmask16 need = _mm512_cmplt_epu32_mask(*x, _mm512_set1_epi32(kRansLowerBound));
+  const __m512i word =
+      _mm512_maskz_expand_epi32(need, _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)words)));
+  *x = _mm512_mask_or_epi32(*x, need, _mm512_slli_epi32(*x, 16), word);
+  return 2 * (unsigned)_mm_popcnt_u32(need);
+}
+
+// Whole rounds of 64 while all their words are there; answers the symbols decoded. The rest is for the loop by gather.
+DC_TARGET_AVX512 static DC_ALWAYS_INLINE size_t rans_near(const RansNear* r, unsigned steps, const uint8_t** words,
+                                                          const uint8_t* end, uint32_t* states, uint8_t* out,
+                                                          size_t n) {
+  alignas(64) uint8_t order[64];
+  for (unsigned i = 0; i < 64; i++) {
+    // Symbol i is lane i & 15 of register i >> 4; a pair holds lanes 4q .. 4q+3 of its first register at words 8q ..
+    // 8q+3.
+    const unsigned lane = i & 15, word = lane / 4 * 8 + (i >> 4 & 1) * 4 + lane % 4;
+    order[i] = (uint8_t)((i >> 5) * 64 + 2 * word);
+  }
+  const __m512i gather = _mm512_load_si512(order);
+  __m512i x[4];
+  for (int g = 0; g < 4; g++) x[g] = _mm512_loadu_si512(states + 16 * g);
+  const uint8_t* at = *words;
+  size_t i = 0;
+  for (; n - i >= 64 && (size_t)(end - at) >= 2 * kMaxLanes; i += 64) {
+    const __m512i ranks_a = rans_near_pair(r, steps, x), ranks_b = rans_near_pair(r, steps, x + 2);
+    for (int g = 0; g < 4; g++) at += rans_refill(x + g, at);
+    _mm512_storeu_si512(out + i,
+                        _mm512_permutexvar_epi8(_mm512_permutex2var_epi8(ranks_a, gather, ranks_b), r->symbol));
+  }
+  for (int g = 0; g < 4; g++) _mm512_storeu_si512(states + 16 * g, x[g]);
+  *words = at;
+  return i;
+}
+
+DC_TARGET_AVX512 static size_t rans_near_2(const RansNear* r, const uint8_t** words, const uint8_t* end,
+                                           uint32_t* states, uint8_t* out, size_t n) {
+  return rans_near(r, 2, words, end, states, out, n);
+}
+DC_TARGET_AVX512 static size_t rans_near_4(const RansNear* r, const uint8_t** words, const uint8_t* end,
+                                           uint32_t* states, uint8_t* out, size_t n) {
+  return rans_near(r, 4, words, end, states, out, n);
+}
+
 DC_TARGET_AVX512 static bool decode_rans_avx512(const DecodeTable& table, const uint8_t* words, const uint8_t* end,
                                                 uint32_t* states, unsigned lanes, uint8_t* out, size_t n) {
+  RansNear near;
+  size_t done = 0;
+  if (lanes == 64 && load_rans_near(table.model, near)) {
+    done = near.steps <= 2 ? rans_near_2(&near, &words, end, states, out, n)
+                           : rans_near_4(&near, &words, end, states, out, n);
+  }
   switch (lanes) {
     case 16:
       return rans_avx512(table, words, end, states, out, n, 1);
     case 32:
       return rans_avx512(table, words, end, states, out, n, 2);
     default:
-      return rans_avx512(table, words, end, states, out, n, 4);
+      return rans_avx512(table, words, end, states, out + done, n - done, 4);
   }
 }
