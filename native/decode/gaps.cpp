@@ -79,25 +79,44 @@ struct MaskRange {
   }
 };
 
+// Zeros of the output, a piece ahead of where weights are written, so that both find it in the first cache.
+struct ZeroedAhead {
+  static constexpr uint64_t kPiece = 2048;
+  float* out;
+  uint64_t range, done = 0;
+  void reach(uint64_t position) noexcept {
+    while (done <= position && done < range) {
+      const uint64_t size = range - done < kPiece ? range - done : kPiece;
+      std::memset(out + done, 0, static_cast<size_t>(size) * sizeof(float));
+      done += size;
+    }
+  }
+};
+
+uint8_t highest_code(const uint8_t* codes, size_t count) noexcept {
+  uint8_t highest = 0;
+  for (size_t i = 0; i < count; i++) highest = codes[i] > highest ? codes[i] : highest;
+  return highest;
+}
+
 }  // namespace
 
 Result scatter_escape(CpuLevel, const uint8_t* gaps, size_t symbols, unsigned alphabet, const uint8_t* codes,
                       size_t code_count, const float* codebook, unsigned clusters, float* out, uint64_t range,
                       uint64_t* end) noexcept {
-  size_t next = 0;
-  uint32_t highest = 0;
-  std::memset(out, 0, static_cast<size_t>(range) * sizeof(float));
+  float values[256] = {};  // a code past the codebook gives 0, and is refused below
+  for (unsigned k = 0; k < clusters && k < 256; k++) values[k] = codebook[k];
+  ZeroedAhead zeros{out, range};
+  size_t kept = 0;
   const Result result = walk_escape(gaps, symbols, alphabet, range, end, [&](uint64_t position) {
-    if (next < code_count) {
-      const unsigned code = codes[next];
-      highest = code > highest ? code : highest;
-      out[position] = code < clusters ? codebook[code] : 0.0f;
-    }
-    next++;
+    zeros.reach(position);
+    if (kept < code_count) out[position] = values[codes[kept]];
+    kept++;
   });
+  zeros.reach(range);
   if (!result) return result;
-  if (next != code_count) return fail(Status::index, symbols);
-  if (code_count && highest >= clusters) return fail(Status::value);
+  if (kept != code_count) return fail(Status::index, symbols);
+  if (code_count && highest_code(codes, code_count) >= clusters) return fail(Status::value);
   return {};
 }
 
@@ -132,12 +151,14 @@ Result mask_relative(CpuLevel, const uint8_t* gaps, const uint8_t* entries, size
 Result scatter_relative(CpuLevel, const uint8_t* gaps, const uint8_t* entries, size_t symbols, unsigned index_bits,
                         const float* codebook, unsigned clusters, float* out, uint64_t range, uint64_t* end) noexcept {
   uint32_t highest = 0;
-  std::memset(out, 0, static_cast<size_t>(range) * sizeof(float));
+  ZeroedAhead zeros{out, range};
   const Result result =
       walk_relative(gaps, entries, symbols, index_bits, range, end, [&](uint64_t position, unsigned code) {
+        zeros.reach(position);
         highest = code + 1 > highest ? code + 1 : highest;
         out[position] = code < clusters ? codebook[code] : 0.0f;
       });
+  zeros.reach(range);
   if (!result) return result;
   return highest > clusters ? fail(Status::value) : Result{};
 }

@@ -208,6 +208,10 @@ Result escape_gaps(CpuLevel, const uint32_t* mask, uint64_t begin, uint64_t end,
   size_t at = 0;
   bool room = true;
   for_each_run(mask, begin, end, [&](uint64_t zeros) {
+    if (zeros < escape && at < capacity) {
+      out[at++] = static_cast<uint8_t>(zeros);
+      return;
+    }
     const uint64_t escapes = zeros / escape;
     if (!room || escapes + 1 > capacity - at) {
       room = false;
