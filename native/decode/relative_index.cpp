@@ -15,7 +15,7 @@ Result decode_relative_index(const Job& job, const uint8_t* gaps, const uint8_t*
                              unsigned index_bits, uint32_t* mask, uint64_t weights, uint8_t* codes,
                              size_t code_count) noexcept {
   if (index_bits < 2 || index_bits > 8) return fail(Status::arg);
-  std::memset(mask, 0, static_cast<size_t>((weights + 31) / 32) * sizeof(uint32_t));
+  if (weights) std::memset(mask, 0, static_cast<size_t>((weights + 31) / 32) * sizeof(uint32_t));
   const size_t most_blocks = symbols / kEntriesPerBlock + 2;
   Array<size_t> begins;
   Array<uint64_t> positions, kept;
