@@ -94,27 +94,45 @@ struct HuffmanLanes {
   uint32_t count[kMaxLanes];
 };
 
-// Symbols i .. n-1, beginning with lane 0. One word a symbol at the most, so a round whose words are all there needs no
-// check.
-bool decode_huffman_rest(const DecodeTable& table, Words& words, HuffmanLanes& state, unsigned lanes, uint8_t* out,
-                         size_t i, size_t n) noexcept {
-  const uint32_t longest = table.canonical.longest, pad = kMaxCodeLength - longest;
-  while (i < n) {
-    const unsigned width = static_cast<unsigned>(n - i < lanes ? n - i : lanes);
-    const bool checked = words.left() < width;
-    for (unsigned lane = 0; lane < width; lane++) {
-      uint32_t bits = state.bits[lane], count = state.count[lane];
-      if (count < longest) {
-        if (checked && words.left() == 0) return false;
-        bits = bits << 16 | words.take();
-        count += 16;
-      }
-      const uint32_t entry = table.entries[(bits >> (count - longest) << pad) & (kCodeSpace - 1)];
+// Whole rounds while a word for each lane is there: then none is looked for, and taking one is no branch. Answers the
+// symbols decoded.
+size_t decode_huffman_rounds(const DecodeTable& table, Words& words, HuffmanLanes& state, unsigned lanes, uint8_t* out,
+                             size_t n) noexcept {
+  const uint32_t longest = table.canonical.longest, drop = kMaxCodeLength - longest;
+  const uint8_t* next = words.next;
+  size_t i = 0;
+  for (; n - i >= lanes && static_cast<size_t>(words.end - next) >= 2 * static_cast<size_t>(lanes); i += lanes) {
+    for (unsigned lane = 0; lane < lanes; lane++) {
+      const uint32_t need = state.count[lane] < longest;
+      const uint32_t bits = state.bits[lane] << 16 * need | (load_u16(next) & (0u - need));
+      const uint32_t count = state.count[lane] + 16 * need;
+      next += 2 * need;
+      const uint32_t entry = table.entries[(bits >> (count - longest) << drop) & (kCodeSpace - 1)];
       out[i + lane] = static_cast<uint8_t>(entry);
       state.bits[lane] = bits;
       state.count[lane] = count - (entry >> 8);
     }
-    i += width;
+  }
+  words.next = next;
+  return i;
+}
+
+// Symbols i .. n-1, beginning with lane 0, with a look for every word.
+bool decode_huffman_rest(const DecodeTable& table, Words& words, HuffmanLanes& state, unsigned lanes, uint8_t* out,
+                         size_t i, size_t n) noexcept {
+  const uint32_t longest = table.canonical.longest, drop = kMaxCodeLength - longest;
+  for (unsigned lane = 0; i < n; i++) {
+    uint32_t bits = state.bits[lane], count = state.count[lane];
+    if (count < longest) {
+      if (words.left() == 0) return false;
+      bits = bits << 16 | words.take();
+      count += 16;
+    }
+    const uint32_t entry = table.entries[(bits >> (count - longest) << drop) & (kCodeSpace - 1)];
+    out[i] = static_cast<uint8_t>(entry);
+    state.bits[lane] = bits;
+    state.count[lane] = count - (entry >> 8);
+    lane = lane + 1 == lanes ? 0 : lane + 1;
   }
   return true;
 }
@@ -143,26 +161,41 @@ bool decode_huffman(CpuLevel level, const DecodeTable& table, const uint8_t* pay
   (void)level;
   Words words{payload, payload + bytes};
   HuffmanLanes state = {};
-  return decode_huffman_rest(table, words, state, lanes, out, 0, n) && huffman_ends_clean(words, state, lanes);
+  const size_t done = decode_huffman_rounds(table, words, state, lanes, out, n);
+  return decode_huffman_rest(table, words, state, lanes, out, done, n) && huffman_ends_clean(words, state, lanes);
+}
+
+size_t decode_rans_rounds(const DecodeTable& table, Words& words, uint32_t* state, unsigned lanes, uint8_t* out,
+                          size_t n) noexcept {
+  const uint8_t* next = words.next;
+  size_t i = 0;
+  for (; n - i >= lanes && static_cast<size_t>(words.end - next) >= 2 * static_cast<size_t>(lanes); i += lanes) {
+    for (unsigned lane = 0; lane < lanes; lane++) {
+      const uint32_t before = state[lane], entry = table.entries[before & (kCodeSpace - 1)];
+      out[i + lane] = static_cast<uint8_t>(entry);
+      const uint32_t x = (entry >> 8 & 0xfff) * (before >> kMaxCodeLength) + (entry >> 20);
+      const uint32_t need = x < kRansLowerBound;
+      state[lane] = x << 16 * need | (load_u16(next) & (0u - need));
+      next += 2 * need;
+    }
+  }
+  words.next = next;
+  return i;
 }
 
 bool decode_rans_rest(const DecodeTable& table, Words& words, uint32_t* state, unsigned lanes, uint8_t* out, size_t i,
                       size_t n) noexcept {
-  while (i < n) {
-    const unsigned width = static_cast<unsigned>(n - i < lanes ? n - i : lanes);
-    const bool checked = words.left() < width;
-    for (unsigned lane = 0; lane < width; lane++) {
-      uint32_t x = state[lane];
-      const uint32_t entry = table.entries[x & (kCodeSpace - 1)];
-      out[i + lane] = static_cast<uint8_t>(entry);
-      x = (entry >> 8 & 0xfff) * (x >> kMaxCodeLength) + (entry >> 20);
-      if (x < kRansLowerBound) {
-        if (checked && words.left() == 0) return false;
-        x = x << 16 | words.take();
-      }
-      state[lane] = x;
+  for (unsigned lane = 0; i < n; i++) {
+    uint32_t x = state[lane];
+    const uint32_t entry = table.entries[x & (kCodeSpace - 1)];
+    out[i] = static_cast<uint8_t>(entry);
+    x = (entry >> 8 & 0xfff) * (x >> kMaxCodeLength) + (entry >> 20);
+    if (x < kRansLowerBound) {
+      if (words.left() == 0) return false;
+      x = x << 16 | words.take();
     }
-    i += width;
+    state[lane] = x;
+    lane = lane + 1 == lanes ? 0 : lane + 1;
   }
   return true;
 }
@@ -182,7 +215,8 @@ bool decode_rans(CpuLevel level, const DecodeTable& table, const uint8_t* payloa
 #endif
   (void)level;
   Words words{payload + 4 * static_cast<size_t>(lanes), payload + bytes};
-  if (!decode_rans_rest(table, words, state, lanes, out, 0, n)) return false;
+  const size_t done = decode_rans_rounds(table, words, state, lanes, out, n);
+  if (!decode_rans_rest(table, words, state, lanes, out, done, n)) return false;
   bool clean = words.next == words.end;
   for (unsigned lane = 0; lane < lanes; lane++) clean = clean && state[lane] == kRansLowerBound;
   return clean;

@@ -116,11 +116,12 @@ uint8_t* encode_huffman(const EncodeTable& table, const uint8_t* symbols, size_t
     const unsigned s = symbols[i];
     const uint32_t length = table.high[s] & 15u;
     uint32_t bits = held[lane], count = counts[lane];
-    if (count + length > most) {
-      store_u16(at -= 2, static_cast<uint16_t>(bits));
-      bits >>= 16;
-      count -= 16;
-    }
+    // The word is stored in any case and kept when it is due: no branch. There is room below (block_bound).
+    const uint32_t due = count + length > most;
+    store_u16(at - 2, static_cast<uint16_t>(bits));
+    at -= 2 * due;
+    bits >>= 16 * due;
+    count -= 16 * due;
     held[lane] = bits | static_cast<uint32_t>(table.codes[s]) << count;
     counts[lane] = static_cast<uint8_t>(count + length);
   }
@@ -146,10 +147,10 @@ uint8_t* encode_rans(const EncodeTable& table, const uint8_t* symbols, size_t n,
     const uint32_t f = table.model.frequencies[s];
     uint32_t x = state[lane];
     // The state after must be below 2^32: x < f * 2^32 / kCodeSpace.
-    if (x >= static_cast<uint64_t>(f) << (32 - kMaxCodeLength)) {
-      store_u16(at -= 2, static_cast<uint16_t>(x));
-      x >>= 16;
-    }
+    const uint32_t due = x >= static_cast<uint64_t>(f) << (32 - kMaxCodeLength);
+    store_u16(at - 2, static_cast<uint16_t>(x));
+    at -= 2 * due;
+    x >>= 16 * due;
     state[lane] = x / f * kCodeSpace + x % f + table.starts[s];
   }
   for (unsigned lane = lanes; lane-- > 0;) store_u32(at -= 4, state[lane]);
