@@ -139,6 +139,7 @@ bool decode_huffman_rest(const DecodeTable& table, Words& words, HuffmanLanes& s
 
 }  // namespace
 #if DC_X86
+#include "block_avx2.h"
 #include "block_avx512.h"
 #endif
 namespace {
@@ -161,7 +162,13 @@ bool decode_huffman(CpuLevel level, const DecodeTable& table, const uint8_t* pay
   (void)level;
   Words words{payload, payload + bytes};
   HuffmanLanes state = {};
+#if DC_X86
+  const size_t done = level != CpuLevel::scalar && lanes >= 8
+                          ? huffman_rounds_avx2(table, words, state, lanes, out, n)
+                          : decode_huffman_rounds(table, words, state, lanes, out, n);
+#else
   const size_t done = decode_huffman_rounds(table, words, state, lanes, out, n);
+#endif
   return decode_huffman_rest(table, words, state, lanes, out, done, n) && huffman_ends_clean(words, state, lanes);
 }
 
@@ -215,7 +222,12 @@ bool decode_rans(CpuLevel level, const DecodeTable& table, const uint8_t* payloa
 #endif
   (void)level;
   Words words{payload + 4 * static_cast<size_t>(lanes), payload + bytes};
+#if DC_X86
+  const size_t done = level != CpuLevel::scalar && lanes >= 8 ? rans_rounds_avx2(table, words, state, lanes, out, n)
+                                                              : decode_rans_rounds(table, words, state, lanes, out, n);
+#else
   const size_t done = decode_rans_rounds(table, words, state, lanes, out, n);
+#endif
   if (!decode_rans_rest(table, words, state, lanes, out, done, n)) return false;
   bool clean = words.next == words.end;
   for (unsigned lane = 0; lane < lanes; lane++) clean = clean && state[lane] == kRansLowerBound;
