@@ -126,8 +126,12 @@ async function runLater<T>(steps: Steps<T>): Promise<T> {
   return turn.value
 }
 
+/** Linux' number of EDQUOT, which libuv has no name for. */
+const QUOTA = -122
+
 function errno(error: unknown): string {
-  return String((error as NodeJS.ErrnoException | null)?.code ?? '')
+  const { code, errno } = (error ?? {}) as NodeJS.ErrnoException
+  return errno === QUOTA ? 'EDQUOT' : String(code ?? '')
 }
 
 /** Repeats a call that was interrupted. `close` must not go through here: after EINTR the descriptor is gone. */
@@ -152,6 +156,7 @@ function ioError(what: string, file: string, error: unknown): unknown {
 
 /** "no space left on device" out of "ENOSPC: no space left on device, write". */
 function describeErrno(error: unknown): string {
+  if (errno(error) === 'EDQUOT') return 'disk quota exceeded'
   return /^[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*)?)?$/s.exec((error as Error).message)?.[1] ?? (error as Error).message
 }
 
