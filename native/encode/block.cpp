@@ -157,6 +157,14 @@ uint8_t* encode_rans(const EncodeTable& table, const uint8_t* symbols, size_t n,
   return at;
 }
 
+bool all_in_use(CpuLevel level, const EncodeTable& table, const uint8_t* symbols, size_t n) noexcept {
+#if DC_X86
+  if (level == CpuLevel::avx512) return all_in_use_avx512(table.in_use, symbols, n);
+#endif
+  (void)level;
+  return first_unknown(table, symbols, n) == n;
+}
+
 }  // namespace
 
 Result encode_block(const Job& job, const EncodeTable& table, const uint8_t* symbols, size_t n, uint8_t* out,
@@ -165,9 +173,8 @@ Result encode_block(const Job& job, const EncodeTable& table, const uint8_t* sym
   if (capacity < block_bound(n)) return fail(Status::arg);
   if (n == 0) return {};
   const CodeMode mode = table.model.mode;
-  if (mode != CodeMode::huffman) {
-    const size_t unknown = first_unknown(table, symbols, n);
-    if (unknown < n) return fail(Status::value, unknown);
+  if (mode != CodeMode::huffman && !all_in_use(job.level, table, symbols, n)) {
+    return fail(Status::value, first_unknown(table, symbols, n));
   }
   if (mode == CodeMode::constant) return {};
   if (mode == CodeMode::raw) {
@@ -177,15 +184,17 @@ Result encode_block(const Job& job, const EncodeTable& table, const uint8_t* sym
   const unsigned lanes = block_lanes(table.model, n);
   uint8_t* const end = out + capacity;
   uint8_t* begin = nullptr;
-  if (mode == CodeMode::rans) {
-    begin = encode_rans(table, symbols, n, lanes, end);
 #if DC_X86
-  } else if (job.level == CpuLevel::avx512 && lanes >= 8) {
+  if (mode == CodeMode::rans && job.level == CpuLevel::avx512 && lanes >= 16) {
+    begin = encode_rans_avx512(table, symbols, n, lanes, end);
+  } else if (mode == CodeMode::huffman && job.level == CpuLevel::avx512 && lanes >= 8) {
     begin = table.model.alphabet > 128 ? huffman_avx512_wide(table, symbols, n, lanes, end)
                                        : huffman_avx512_narrow(table, symbols, n, lanes, end);
+  } else
 #endif
-  } else {
-    begin = encode_huffman(table, symbols, n, lanes, end);
+  {
+    begin = mode == CodeMode::rans ? encode_rans(table, symbols, n, lanes, end)
+                                   : encode_huffman(table, symbols, n, lanes, end);
   }
   if (!begin) return fail(Status::value, first_unknown(table, symbols, n));
   *bytes = static_cast<size_t>(end - begin);

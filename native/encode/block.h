@@ -12,7 +12,7 @@ struct EncodeTable {
   alignas(64) uint8_t low[kMaxAlphabet];   // huffman: low 8 bits of the code
   alignas(64) uint8_t high[kMaxAlphabet];  // huffman: length | high 4 bits of the code << 4
   uint16_t starts[kMaxAlphabet];           // rans
-  bool in_use[kMaxAlphabet];               // symbols that the model can code
+  alignas(64) bool in_use[kMaxAlphabet];   // symbols that the model can code
 };
 
 // The model is valid (build_model). Status::huffman otherwise.

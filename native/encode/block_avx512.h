@@ -122,3 +122,98 @@ DC_TARGET_AVX512 static uint8_t* huffman_avx512_wide(const EncodeTable& table, c
                                                      unsigned lanes, uint8_t* end) {
   return huffman_avx512(table, symbols, n, lanes, end, 1);
 }
+
+// --- rANS: 16 lanes a register ---
+
+// One symbol of each lane that is present: the word that is due goes below `at`. Answers the new `at`.
+DC_TARGET_AVX512 static DC_ALWAYS_INLINE uint8_t* rans_step(const uint32_t* slots, __m512i near_0, __m512i near_1,
+                                                            int near, const uint8_t* symbols, __mmask16 present,
+                                                            __m512i* state, uint8_t* at) {
+  const __m512i s = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(present, symbols));
+  const __m512i slot = near ? _mm512_permutex2var_epi32(near_0, s, near_1) : _mm512_i32gather_epi32(s, slots, 4);
+  const __m512i frequency = _mm512_and_si512(slot, _mm512_set1_epi32(0xffff)), start = _mm512_srli_epi32(slot, 16);
+  const __mmask16 due =
+      _mm512_mask_cmpge_epu32_mask(present, *state, _mm512_slli_epi32(frequency, 32 - kMaxCodeLength));
+  const unsigned words = (unsigned)_mm_popcnt_u32(due);
+  at -= 2 * words;
+  _mm256_mask_storeu_epi16(at, (__mmask16)_bzhi_u32(0xffff, words),
+                           _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(due, *state)));
+  const __m512i x = _mm512_mask_srli_epi32(*state, due, *state, 16);
+  // x < frequency << 20, so the quotient is below 2^20 and the float one is at most 1 beside it, whatever the rounding.
+  const __m512i guess = _mm512_cvttps_epi32(_mm512_div_ps(_mm512_cvtepu32_ps(x), _mm512_cvtepi32_ps(frequency)));
+  __m512i rest = _mm512_sub_epi32(x, _mm512_mullo_epi32(guess, frequency));
+  __m512i quotient = guess;
+  const __mmask16 over = _mm512_cmplt_epi32_mask(rest, _mm512_setzero_si512());
+  quotient = _mm512_mask_sub_epi32(quotient, over, quotient, _mm512_set1_epi32(1));
+  rest = _mm512_mask_add_epi32(rest, over, rest, frequency);
+  const __mmask16 under = _mm512_cmpge_epi32_mask(rest, frequency);
+  quotient = _mm512_mask_add_epi32(quotient, under, quotient, _mm512_set1_epi32(1));
+  rest = _mm512_mask_sub_epi32(rest, under, rest, frequency);
+  const __m512i after = _mm512_add_epi32(_mm512_slli_epi32(quotient, kMaxCodeLength), _mm512_add_epi32(rest, start));
+  *state = _mm512_mask_mov_epi32(*state, present, after);
+  return at;
+}
+
+DC_TARGET_AVX512 static DC_ALWAYS_INLINE uint8_t* rans_rounds(const EncodeTable& table, const uint8_t* symbols,
+                                                              size_t n, uint8_t* at, int registers, int near) {
+  alignas(64) uint32_t slots[kMaxAlphabet];
+  for (unsigned s = 0; s < kMaxAlphabet; s++) slots[s] = table.model.frequencies[s] | (uint32_t)table.starts[s] << 16;
+  const __m512i near_0 = _mm512_load_si512(slots), near_1 = _mm512_load_si512(slots + 16);
+  const unsigned lanes = 16 * (unsigned)registers;
+  __m512i state[4];
+  for (int g = 0; g < registers; g++) state[g] = _mm512_set1_epi32(kRansLowerBound);
+  size_t i = (n - 1) / lanes * lanes;
+  for (int g = registers; g-- > 0;) {
+    const size_t begin = i + 16 * (size_t)g;
+    if (begin >= n) continue;
+    const __mmask16 present = (__mmask16)_bzhi_u32(0xffff, n - begin < 16 ? (unsigned)(n - begin) : 16);
+    at = rans_step(slots, near_0, near_1, near, symbols + begin, present, state + g, at);
+  }
+  while (i > 0) {
+    i -= lanes;
+    for (int g = registers; g-- > 0;)
+      at = rans_step(slots, near_0, near_1, near, symbols + i + 16 * g, 0xffff, state + g, at);
+  }
+  at -= 4 * (size_t)lanes;
+  for (int g = 0; g < registers; g++) _mm512_storeu_si512(at + 64 * g, state[g]);
+  return at;
+}
+
+#define DC_RANS_AVX512(registers, suffix, near)                                                                      \
+  DC_TARGET_AVX512 static uint8_t* rans_avx512_##registers##suffix(const EncodeTable& table, const uint8_t* symbols, \
+                                                                   size_t n, uint8_t* end) {                         \
+    return rans_rounds(table, symbols, n, end, registers, near);                                                     \
+  }
+DC_RANS_AVX512(1, , 0)
+DC_RANS_AVX512(2, , 0)
+DC_RANS_AVX512(4, , 0)
+DC_RANS_AVX512(1, _near, 1)
+DC_RANS_AVX512(2, _near, 1)
+DC_RANS_AVX512(4, _near, 1)
+#undef DC_RANS_AVX512
+
+// 16, 32 or 64 lanes; every symbol is in use.
+DC_TARGET_AVX512 static uint8_t* encode_rans_avx512(const EncodeTable& table, const uint8_t* symbols, size_t n,
+                                                    unsigned lanes, uint8_t* end) {
+  const bool near = table.model.alphabet <= 32;
+  switch (lanes) {
+    case 16:
+      return near ? rans_avx512_1_near(table, symbols, n, end) : rans_avx512_1(table, symbols, n, end);
+    case 32:
+      return near ? rans_avx512_2_near(table, symbols, n, end) : rans_avx512_2(table, symbols, n, end);
+    default:
+      return near ? rans_avx512_4_near(table, symbols, n, end) : rans_avx512_4(table, symbols, n, end);
+  }
+}
+
+// Whether all symbols are in use, 64 at a time.
+DC_TARGET_AVX512 static bool all_in_use_avx512(const bool* in_use, const uint8_t* symbols, size_t n) {
+  const struct ByteTable table = load_bytes((const uint8_t*)in_use);
+  __mmask64 missing = 0;
+  for (size_t i = 0; i < n; i += 64) {
+    const __mmask64 present = n - i < 64 ? _bzhi_u64(~UINT64_C(0), (unsigned)(n - i)) : ~UINT64_C(0);
+    const __m512i used = look_up(&table, _mm512_maskz_loadu_epi8(present, symbols + i), 1);
+    missing |= _mm512_mask_testn_epi8_mask(present, used, used);
+  }
+  return missing == 0;
+}
