@@ -2,6 +2,7 @@
 
 #include "../container/descriptor.h"
 #include "../decode/tensor.h"
+#include "../decode/verify.h"
 #include "../encode/tensor.h"
 #include "../base/memory.h"
 #include "arguments.h"
@@ -191,6 +192,30 @@ Napi::Value chunk_checksums_call(const Napi::CallbackInfo& info) {
   return args.run(std::move(task));
 }
 
+// verifyFile(file: Uint8Array, limits: Float64Array(7) in the order of Limits, ...job)
+class VerifyTask final : public AsyncTask {
+ public:
+  View<const uint8_t> file;
+  Limits limits;
+  Result execute(const Job& running) noexcept override { return verify_file(running, file.data, file.size, limits); }
+};
+
+Napi::Value verify_file_call(const Napi::CallbackInfo& info) {
+  Arguments args(info, 5);
+  auto task = std::make_unique<VerifyTask>();
+  task->file = args.u8(0);
+  const auto limits = args.f64(1);
+  args.require(limits.size == 7, "limits must have 7 elements");
+  uint64_t* const fields[] = {&task->limits.header_bytes, &task->limits.tensors,  &task->limits.sections,
+                              &task->limits.metadata,     &task->limits.elements, &task->limits.total_elements,
+                              &task->limits.decoded_bytes};
+  for (size_t i = 0; i < 7; i++) {
+    args.require(limits.data[i] >= 0 && limits.data[i] <= static_cast<double>(kWholeMost), "a limit is out of range");
+    *fields[i] = static_cast<uint64_t>(limits.data[i]);
+  }
+  return args.run(std::move(task));
+}
+
 }  // namespace
 
 void export_container(Napi::Env env, Napi::Object exports) {
@@ -199,6 +224,7 @@ void export_container(Napi::Env env, Napi::Object exports) {
   export_function(env, exports, "decodeValues", decode_values_call);
   export_function(env, exports, "decodeCodes", decode_codes_call);
   export_function(env, exports, "chunkChecksums", chunk_checksums_call);
+  export_function(env, exports, "verifyFile", verify_file_call);
 }
 
 }  // namespace dc

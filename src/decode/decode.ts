@@ -218,6 +218,33 @@ export async function verifyArchive(
   }
 }
 
+const LIMIT_ORDER = [
+  'maxHeaderBytes',
+  'maxTensors',
+  'maxSections',
+  'maxMetadata',
+  'maxElements',
+  'maxTotalElements',
+  'maxDecodedBytes',
+] as const
+
+/**
+ * Checks a whole file in memory by the native reader, which shares no code with the TypeScript one. Checksums of all sections come
+ * before any decoding.
+ */
+export async function verifyBytes(
+  file: Uint8Array,
+  options: { limits?: Partial<Limits> } = {},
+  job?: JobOptions,
+): Promise<void> {
+  assert.uint8('file', file)
+  const limits = resolveLimits(options.limits)
+  const numbers = Float64Array.from(LIMIT_ORDER, (name) => limits[name])
+  await runJob({ stage: 'verify', total: file.length }, resolveJob(job), (...run) =>
+    binding().verifyFile(file, numbers, ...run),
+  )
+}
+
 /** An error of a payload, told in terms of the file: section "tensor" and its name, offset from the file's start. */
 export function inFile(error: unknown, tensor: TensorDescriptor, section: Section): unknown {
   if (!(error instanceof DeepCompressionError) || error.offset === undefined) return error

@@ -56,6 +56,7 @@ export interface NativeBinding {
     ...run: Run
   ): number | undefined
   chunkChecksums(bytes: Uint8Array, checksums: Uint32Array, ...run: Run): number | undefined
+  verifyFile(file: Uint8Array, limits: Float64Array, ...run: Run): number | undefined
   huffmanEncode(symbols: Uint8Array, out: Uint8Array, summary: Float64Array, ...run: Run): number | undefined
   huffmanDecode(bytes: Uint8Array, symbols: Uint8Array, ...run: Run): number | undefined
   planRelativeIndex(

@@ -32,8 +32,22 @@ function shared(name, shape, density, codebook) {
 const ramp = (k, step) => Array.from({ length: k }, (_, i) => (i - k / 2) * step + step / 3)
 const floats = (n, f) => Float32Array.from({ length: n }, (_, i) => f(i))
 
+/** What a reader must get, from the tensor that was put in: no decoder takes part. */
+function dense(tensor) {
+  if (tensor.values) return tensor.values
+  const elements = tensor.shape.reduce((a, b) => a * b, 1)
+  let next = 0
+  return floats(elements, (i) =>
+    tensor.mask === null || (tensor.mask[i >>> 5] >>> (i & 31)) & 1 ? tensor.codebook[tensor.codes[next++]] : 0,
+  )
+}
+
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
+let decoded = []
+
 function file(tensors, metadata = {}, more = () => {}) {
   const writer = new ArchiveWriter()
+  decoded = tensors.map(([tensor]) => [tensor.name, sha256(new Uint8Array(dense(tensor).buffer))])
   for (const [tensor, options] of tensors) writer.add(encodeTensorSync(tensor, options))
   for (const [key, value] of Object.entries(metadata)) writer.setMetadata(key, value)
   more(writer)
@@ -95,12 +109,16 @@ const folder = path.join(here, 'golden', '1.0')
 const manifest = path.join(folder, 'SHA256SUMS')
 const sums = existsSync(manifest) ? readFileSync(manifest, 'utf8') : ''
 let added = ''
+const values = {}
 for (const [name, make] of Object.entries(FILES)) {
   const target = path.join(folder, name)
-  if (existsSync(target)) continue
   const bytes = make()
+  values[name] = Object.fromEntries(decoded)
+  if (existsSync(target)) continue
   writeFileSync(target, bytes)
-  added += `${createHash('sha256').update(bytes).digest('hex')}  ${name}\n`
+  added += `${sha256(bytes)}  ${name}\n`
   console.log(`${name}: ${bytes.length} bytes`)
 }
 writeFileSync(manifest, sums + added)
+const expected = path.join(folder, 'decoded.json')
+if (!existsSync(expected)) writeFileSync(expected, `${JSON.stringify(values, null, 2)}\n`)

@@ -1,0 +1,397 @@
+import type { Limits } from '../../src/container/limits'
+import { parseArchive } from '../../src/container/reader'
+import { verifyArchive, verifyBytes } from '../../src/decode/decode'
+import { build, golden, name, oneTensor, type Parts, section, text, u16, u32, u64, varint } from '../support/dcz'
+
+/** One broken file for each rule of docs/format.md and each row of RELIABILITY 3.A to 3.E; both readers must give the same code. */
+
+async function codeByTypeScript(file: Uint8Array, limits: Partial<Limits>): Promise<string> {
+  try {
+    const archive = parseArchive(file, limits)
+    await verifyArchive(archive, { length: file.length, read: async (at, n) => file.slice(at, at + n) }, { limits })
+    return 'ok'
+  } catch (error) {
+    return String((error as { code?: string }).code).replace('ERR_DC_', '')
+  }
+}
+
+async function codeByNative(file: Uint8Array, limits: Partial<Limits>): Promise<string> {
+  try {
+    await verifyBytes(file, { limits })
+    return 'ok'
+  } catch (error) {
+    return String((error as { code?: string }).code).replace('ERR_DC_', '')
+  }
+}
+
+type Case = [rule: string, title: string, file: Uint8Array, code: string, limits?: Partial<Limits>]
+
+// A raw tensor of two floats, and a sparse one of four positions with codes 0, 1 at positions 1, 2 (the example of the specification).
+const RAW = [1, 2, 1, 0]
+const FLOATS = [...u32(0x3f800000), ...u32(0xc0000000)]
+const raw = (more: Parts = {}) => oneTensor(RAW, FLOATS, 2, 0, more)
+const SPARSE = [1, 4, 3, 5, 16, 1, 2, 3, 0, 4, 1, 1, 2, 2]
+const PAYLOAD = [0x00, 0xbc, 0x00, 0x3c, 1, 1, 1, 2, 0x01, 0x02]
+const sparse = (payload = PAYLOAD, entry = SPARSE, entries = 2) => oneTensor(entry, payload, 4, entries)
+const put = (bytes: number[], at: number, ...values: number[]) => [
+  ...bytes.slice(0, at),
+  ...values,
+  ...bytes.slice(at + values.length),
+]
+const entryOf = (label: number[], entry: number[]) => [...label, ...entry]
+const zeros = (names: number[][]) => build({ tensors: names.map((n) => [...n, 1, 0, 0]) })
+const preamble = (at: number, ...values: number[]) =>
+  raw({ preamble: (bytes) => bytes.splice(at, values.length, ...values) })
+const good = raw()
+const changed = (file: Uint8Array, at: number, value: number) => {
+  const copy = file.slice()
+  copy[at < 0 ? file.length + at : at] = value
+  return copy
+}
+const big = new Array(65536).fill(0).map((_, i) => (i % 4 === 3 ? 0x3f : i % 251))
+const aligned = (padding: number[]) => {
+  const parts = { tensors: [[...name('w'), 1, ...varint(16384), 1, 0]], sections: [section(0x81, 0, big)] }
+  const totals = { stored: u64(65536), dense: u64(65536), entries: u64(0) }
+  return build({ ...parts, totals, body: [...padding, ...big] })
+}
+const alignment = 64 - ((64 + 44 + name('w').length + 6 + 9) % 64)
+
+const optional = (sections: number[][], body: number[]) =>
+  build({
+    tensors: [[...name('w'), ...RAW]],
+    sections: [section(0x81, 0, FLOATS), ...sections],
+    totals: { stored: u64(8 + body.length), dense: u64(8), entries: u64(0) },
+    body: [...FLOATS, ...body],
+  })
+
+const relative = (gaps: number[], entries: number[], kept: number, extra: number) => {
+  // 2-bit gaps and 2-bit entries, raw models; one centroid 1.0.
+  const pack = (symbols: number[]) => {
+    const out = new Array(Math.ceil(symbols.length / 4)).fill(0)
+    for (const [i, s] of symbols.entries()) out[i >> 2] |= s << (2 * (i & 3))
+    return out
+  }
+  const g = pack(gaps)
+  const e = pack(entries)
+  const entry = [1, 40, 4, 5, 16, 0, kept, 2, extra, 4, g.length, e.length, 9, 9]
+  return oneTensor(entry, [0x00, 0x3c, 1, 2, 1, 2, ...g, ...e], 40, kept + extra)
+}
+
+const CASES: Case[] = [
+  ['A1', 'an empty file', new Uint8Array(0), 'TRUNCATED'],
+  ['A1', 'one byte of the magic', good.slice(0, 1), 'TRUNCATED'],
+  ['A1', 'seven bytes that are no magic', Uint8Array.from(text('notadcz')), 'MAGIC'],
+  ['DCZ-10', 'another magic', changed(good, 0, 0x88), 'MAGIC'],
+  [
+    'A2',
+    'CR LF of the magic turned to LF by a text-mode copy',
+    Uint8Array.from([...good.slice(0, 4), ...good.slice(5)]),
+    'MAGIC',
+  ],
+  ['A2', 'the high bit stripped', changed(good, 0, 0x09), 'MAGIC'],
+  ['DCZ-11', 'a damaged preamble', changed(good, 60, good[60]! ^ 1), 'CHECKSUM'],
+  ['DCZ-12', 'version 2.0', preamble(8, 2), 'VERSION'],
+  ['DCZ-12', 'version 0.0', preamble(8, 0), 'VERSION'],
+  ['DCZ-12', 'minor version 7 is read', preamble(10, 7), 'ok'],
+  ['DCZ-04', 'a reserved byte of the preamble', preamble(40, 1), 'STRUCTURE'],
+  ['DCZ-04', 'the last reserved byte of the preamble', preamble(59, 1), 'STRUCTURE'],
+  ['DCZ-14', 'a required feature', preamble(24, 1), 'FEATURE'],
+  ['DCZ-14', 'required feature 63', preamble(31, 128), 'FEATURE'],
+  ['DCZ-14', 'an optional feature is ignored', preamble(39, 255), 'ok'],
+  ['DCZ-13', 'a declared length of 2^53', raw({ fileBytes: 2 ** 53, footer: [] }), 'STRUCTURE'],
+  ['DCZ-13', 'a file shorter than declared', raw({ fileBytes: 1000 }), 'TRUNCATED'],
+  ['A3', 'a ZIP appended', Uint8Array.from([...good, ...text('PK\x03\x04')]), 'TRAILING'],
+  ['DCZ-13', 'a header that reaches into the footer', raw({ headerBytes: good.length - 79 }), 'STRUCTURE'],
+  ['DCZ-13', 'a header of 43 bytes', raw({ headerBytes: 43 }), 'STRUCTURE'],
+  ['DCZ-13', 'a header of 4 GiB', preamble(12, 255, 255, 255, 255), 'STRUCTURE'],
+  ['DCZ-15', 'a damaged end mark', changed(good, -1, 0x0b), 'CHECKSUM'],
+  ['DCZ-15', 'another length in the footer', changed(good, -16, 0), 'CHECKSUM'],
+  ['DCZ-20', 'a damaged header', changed(good, 64, 2), 'CHECKSUM'],
+  ['DCZ-04', 'a reserved field of the header', raw({ counts: { reserved: 1 } }), 'STRUCTURE'],
+  [
+    'DCZ-01',
+    'stored bytes of 2^64 - 1',
+    raw({ totals: { stored: new Array(8).fill(255), dense: u64(8), entries: u64(0) } }),
+    'STRUCTURE',
+  ],
+  ['DCZ-21', 'more tensors than there are', raw({ counts: { tensors: 2 } }), 'STRUCTURE'],
+  ['DCZ-21', 'fewer tensors than there are', raw({ counts: { tensors: 0 } }), 'STRUCTURE'],
+  [
+    'DCZ-21',
+    'stored bytes that are one too many',
+    raw({ totals: { stored: u64(9), dense: u64(8), entries: u64(0) } }),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-21',
+    'dense bytes that are too many',
+    raw({ totals: { stored: u64(8), dense: u64(12), entries: u64(0) } }),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-21',
+    'dense bytes that are too few',
+    raw({ totals: { stored: u64(8), dense: u64(4), entries: u64(0) } }),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-21',
+    'dense bytes that are no multiple of 4',
+    raw({ totals: { stored: u64(8), dense: u64(9), entries: u64(0) } }),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-21',
+    'entries that are not there',
+    raw({ totals: { stored: u64(8), dense: u64(8), entries: u64(1) } }),
+    'STRUCTURE',
+  ],
+  ['DCZ-21', 'a byte left over in the header', raw({ extraHeader: [0] }), 'STRUCTURE'],
+  ['A11', 'more tensors than the limit', raw({ counts: { tensors: 65537 } }), 'LIMIT'],
+  ['A11', 'four billion sections', raw({ counts: { sections: 0xffffffff } }), 'LIMIT'],
+  ['A11', 'more metadata than the limit', raw({ counts: { metadata: 1025 } }), 'LIMIT'],
+  ['A11', 'a header over the limit', good, 'LIMIT', { maxHeaderBytes: 56 }],
+  [
+    'E1',
+    'more elements in the file than the limit',
+    raw({ totals: { stored: u64(8), dense: u64(2 ** 36), entries: u64(0) } }),
+    'LIMIT',
+  ],
+  ['E1', 'more elements in a tensor than the limit', good, 'LIMIT', { maxElements: 1 }],
+  ['E1', 'more decoded bytes than the limit', good, 'LIMIT', { maxDecodedBytes: 7 }],
+  [
+    'DCZ-22',
+    'metadata is read',
+    raw({
+      metadata: [
+        [...name('a'), ...u16(1), 66],
+        [...name('b'), ...u16(0)],
+      ],
+    }),
+    'ok',
+  ],
+  [
+    'DCZ-22',
+    'metadata keys out of order',
+    raw({
+      metadata: [
+        [...name('b'), ...u16(0)],
+        [...name('a'), ...u16(0)],
+      ],
+    }),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-22',
+    'a metadata key twice',
+    raw({
+      metadata: [
+        [...name('a'), ...u16(0)],
+        [...name('a'), ...u16(0)],
+      ],
+    }),
+    'STRUCTURE',
+  ],
+  ['DCZ-22', 'NUL in a metadata value', raw({ metadata: [[...name('a'), ...u16(1), 0]] }), 'STRUCTURE'],
+  ['DCZ-22', 'a metadata value that is no UTF-8', raw({ metadata: [[...name('a'), ...u16(1), 0xff]] }), 'STRUCTURE'],
+  [
+    'DCZ-22',
+    'a metadata value that runs past the header',
+    raw({ metadata: [[...name('a'), ...u16(65535)]] }),
+    'STRUCTURE',
+  ],
+  ['A12', 'a name twice', zeros([name('a'), name('a')]), 'STRUCTURE'],
+  ['A12', 'names out of order', zeros([name('b'), name('a')]), 'STRUCTURE'],
+  ['DCZ-23', 'a name before its beginning', zeros([name('ab'), name('a')]), 'STRUCTURE'],
+  ['A12', 'an empty name', zeros([[0]]), 'STRUCTURE'],
+  ['A12', 'NUL in a name', zeros([[3, 97, 0, 98]]), 'STRUCTURE'],
+  ['A12', 'a C1 control in a name', zeros([[2, 0xc2, 0x85]]), 'STRUCTURE'],
+  ['A12', 'DEL in a name', zeros([[1, 0x7f]]), 'STRUCTURE'],
+  ['A12', 'an overlong form in a name', zeros([[2, 0xc1, 0xa1]]), 'STRUCTURE'],
+  ['A12', 'a surrogate in a name', zeros([[3, 0xed, 0xa0, 0x80]]), 'STRUCTURE'],
+  ['A12', 'past U+10FFFF in a name', zeros([[4, 0xf4, 0x90, 0x80, 0x80]]), 'STRUCTURE'],
+  ['A12', 'a name cut in a character', zeros([[2, 0xe9, 0x87]]), 'STRUCTURE'],
+  [
+    'A12',
+    'strange names that are legal',
+    zeros([name('../x'), name('__proto__'), name('constructor'), name('ä')]),
+    'ok',
+  ],
+  ['A12', 'a byte order mark is part of a name', zeros([[4, 0xef, 0xbb, 0xbf, 97]]), 'ok'],
+  ['DCZ-24', 'a name that runs past the header', build({ tensors: [[255, 97]] }), 'STRUCTURE'],
+  ['C3', 'rank 9', build({ tensors: [[...name('a'), 9, ...new Array(9).fill(1), 0]] }), 'STRUCTURE'],
+  [
+    'C3',
+    'a product of 2^64',
+    build({ tensors: [[...name('a'), 2, ...varint(2 ** 32), ...varint(2 ** 32), 0]] }),
+    'STRUCTURE',
+  ],
+  [
+    'C3',
+    'a product of 2^80 hidden behind a zero',
+    build({ tensors: [[...name('a'), 3, ...varint(2 ** 40), ...varint(2 ** 40), 0, 0]] }),
+    'STRUCTURE',
+  ],
+  ['C3', 'a dimension of 2^41', build({ tensors: [[...name('a'), 2, ...varint(2 ** 41), 0, 0]] }), 'STRUCTURE'],
+  ['C3', 'a zero dimension is legal', build({ tensors: [[...name('a'), 3, 5, 0, 7, 0]] }), 'ok'],
+  ['C3', 'a zero dimension with a layout', build({ tensors: [[...name('a'), 1, 0, 1, 0]] }), 'STRUCTURE'],
+  [
+    'E1',
+    'an all-zero tensor of 2^33 elements',
+    build({ tensors: [[...name('a'), 1, ...varint(2 ** 33), 0]], totals: { dense: u64(2 ** 35) } }),
+    'LIMIT',
+  ],
+  ['DCZ-02', 'a number in two bytes that fits one', oneTensor([1, 0x82, 0, 1, 0], FLOATS, 2, 0), 'STRUCTURE'],
+  ['DCZ-02', 'a number of nine bytes', oneTensor([1, ...new Array(8).fill(0x80), 1, 1, 0], FLOATS, 2, 0), 'STRUCTURE'],
+  ['DCZ-02', 'a number past 2^53', oneTensor([1, ...new Array(7).fill(0xff), 0x7f, 1, 0], FLOATS, 2, 0), 'STRUCTURE'],
+  ['DCZ-31', 'layout 5', oneTensor([1, 2, 5, 0], FLOATS, 2, 0), 'STRUCTURE'],
+  ['DCZ-33', 'raw form 2', oneTensor([1, 2, 1, 2], FLOATS, 2, 0), 'STRUCTURE'],
+  ['DCZ-33', 'planes in blocks of 2^9', oneTensor([1, 2, 1, 1, 9, 8], FLOATS, 2, 0), 'STRUCTURE'],
+  ['C4', 'stored floats that are too few', oneTensor([1, 3, 1, 0], FLOATS, 3, 0), 'STRUCTURE'],
+  ['C4', 'stored floats that are too many', oneTensor([1, 1, 1, 0], FLOATS, 1, 0), 'STRUCTURE'],
+  ['A10', 'a section of length 0', build({ sections: [[1, 0, 0]] }), 'STRUCTURE'],
+  ['A5', 'an unknown critical section', optional([section(0x82, 0, [1])], [1]), 'FEATURE'],
+  ['DCZ-26', 'section type 0', optional([section(0, 0, [1])], [1]), 'STRUCTURE'],
+  ['DCZ-26', 'section type 0x80', optional([section(0x80, 0, [1])], [1]), 'STRUCTURE'],
+  [
+    'A6',
+    'unknown optional sections are skipped',
+    optional([section(1, 0, [1]), section(1, 1, [2]), section(9, 0, [3])], [1, 2, 3]),
+    'ok',
+  ],
+  ['A6', 'a damaged optional section', changed(optional([section(1, 0, [1])], [1]), -17, 2), 'CHECKSUM'],
+  ['DCZ-26', 'an optional section of a tensor that is not there', optional([section(1, 2, [1])], [1]), 'STRUCTURE'],
+  ['DCZ-27', 'optional sections out of order', optional([section(2, 0, [1]), section(1, 0, [1])], [1, 1]), 'STRUCTURE'],
+  ['DCZ-27', 'an optional section twice', optional([section(1, 0, [1]), section(1, 0, [1])], [1, 1]), 'STRUCTURE'],
+  ['DCZ-27', 'a second payload of a tensor', optional([section(0x81, 0, [1])], [1]), 'STRUCTURE'],
+  ['DCZ-27', 'a payload of another tensor', raw({ sections: [section(0x81, 1, FLOATS)] }), 'STRUCTURE'],
+  [
+    'DCZ-27',
+    'an optional section before a payload',
+    raw({ sections: [section(1, 0, FLOATS), section(0x81, 0, FLOATS)] }),
+    'STRUCTURE',
+  ],
+  ['DCZ-27', 'no payload', raw({ sections: [], totals: { dense: u64(8) } }), 'STRUCTURE'],
+  ['A9', 'a section that ends past the footer', raw({ body: FLOATS.slice(1) }), 'STRUCTURE'],
+  ['A9', 'a hole before the footer', raw({ body: [...FLOATS, 0] }), 'STRUCTURE'],
+  [
+    'A10',
+    'a section of 2^53 - 1 bytes',
+    raw({ sections: [[0x81, 0, ...varint(2 ** 53 - 1), 0, 0, 0, 0]] }),
+    'STRUCTURE',
+  ],
+  ['DCZ-36', 'a section of 64 KiB at a multiple of 64', aligned(new Array(alignment).fill(0)), 'ok'],
+  ['A9', 'padding that is not 0', aligned([...new Array(alignment - 1).fill(0), 1]), 'STRUCTURE'],
+  ['A9', 'padding that is missing', aligned([]), 'STRUCTURE'],
+  ['A13', 'a damaged payload', changed(good, -17, good.at(-17)! ^ 4), 'CHECKSUM'],
+  ['DCZ-47', 'NaN in a raw tensor', oneTensor(RAW, [...u32(0x7fc00000), ...u32(0)], 2, 0), 'VALUE'],
+  ['DCZ-47', 'infinity in a raw tensor', oneTensor(RAW, [...u32(0xff800000), ...u32(0)], 2, 0), 'VALUE'],
+  ['DCZ-46', 'planes whose models end early', oneTensor([1, 2, 1, 1, 16, 7], [1, 8, 1, 8, 1, 8, 1], 2, 0), 'HUFFMAN'],
+  [
+    'DCZ-46',
+    'planes with table bytes left over',
+    oneTensor([1, 2, 1, 1, 16, 9], [0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0], 2, 0),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-46',
+    'planes that end before the section',
+    oneTensor([1, 2, 1, 1, 16, 8], [0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0], 2, 0),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-46',
+    'planes of one byte each',
+    oneTensor([1, 2, 1, 1, 16, 8], [0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0], 2, 0),
+    'ok',
+  ],
+  ['DCZ-34', 'the example of the specification', sparse(), 'ok'],
+  ['DCZ-34', 'codebook form 3', sparse(PAYLOAD, put(SPARSE, 3, 13)), 'STRUCTURE'],
+  ['DCZ-34', 'a reserved flag', sparse(PAYLOAD, put(SPARSE, 3, 21)), 'STRUCTURE'],
+  ['DCZ-34', 'blocks of 2^25', sparse(PAYLOAD, put(SPARSE, 4, 25)), 'STRUCTURE'],
+  ['DCZ-34', 'nothing kept in a sparse layout', sparse(PAYLOAD, put(SPARSE, 6, 0), 0), 'STRUCTURE'],
+  ['DCZ-34', 'all kept under the pruned flag', sparse(PAYLOAD, put(SPARSE, 6, 4), 4), 'STRUCTURE'],
+  ['DCZ-34', 'escape 0', sparse(PAYLOAD, put(SPARSE, 7, 0)), 'STRUCTURE'],
+  ['DCZ-34', 'more escapes than elements', sparse(PAYLOAD, put(SPARSE, 8, 5), 7), 'STRUCTURE'],
+  ['DCZ-34', 'index bits 9', sparse(PAYLOAD, put(put(SPARSE, 2, 4), 7, 9)), 'STRUCTURE'],
+  ['DCZ-34', '256 clusters in a relative layout', sparse(PAYLOAD, put(put(SPARSE, 2, 4), 5, 255)), 'STRUCTURE'],
+  ['DCZ-35', 'streams longer than the section', sparse(PAYLOAD, put(SPARSE, 11, 2)), 'STRUCTURE'],
+  ['DCZ-35', 'streams shorter than the section', sparse([...PAYLOAD, 0]), 'STRUCTURE'],
+  [
+    'DCZ-52',
+    'a delta codebook with source order',
+    sparse(PAYLOAD, [1, 4, 3, 11, 16, 1, 2, 3, 0, 4, 4, 1, 1, 2, 2]),
+    'STRUCTURE',
+  ],
+  ['DCZ-40', 'a code model that takes all table bytes', sparse(put(PAYLOAD, 4, 2, 3, 0, 0)), 'HUFFMAN'],
+  ['B1', 'a reserved mode', sparse(put(PAYLOAD, 4, 4)), 'HUFFMAN'],
+  ['DCZ-40', 'table bytes left over', sparse([0, 0xbc, 0, 0x3c, 1, 1, 1, 2, 0, 1, 2], put(SPARSE, 9, 5)), 'STRUCTURE'],
+  ['DCZ-51', 'a codebook that decreases', sparse(put(PAYLOAD, 0, 0x00, 0x3c, 0x00, 0xbc)), 'VALUE'],
+  ['DCZ-51', 'a codebook with a value twice', sparse(put(PAYLOAD, 0, 0x00, 0x3c, 0x00, 0x3c)), 'VALUE'],
+  ['DCZ-51', 'source order for an increasing codebook', sparse(PAYLOAD, put(SPARSE, 3, 7)), 'VALUE'],
+  [
+    'DCZ-51',
+    'source order for a decreasing one',
+    sparse(put(PAYLOAD, 0, 0x00, 0x3c, 0x00, 0xbc), put(SPARSE, 3, 7)),
+    'ok',
+  ],
+  ['D3', '-0.0 in a codebook', sparse(put(PAYLOAD, 0, 0x00, 0xbc, 0x00, 0x80)), 'VALUE'],
+  ['D2', 'infinity in a codebook', sparse(put(PAYLOAD, 0, 0x00, 0xbc, 0x00, 0x7c)), 'VALUE'],
+  ['D2', 'NaN in a codebook', sparse(put(PAYLOAD, 0, 0x00, 0xbc, 0x00, 0x7e)), 'VALUE'],
+  [
+    'DCZ-53',
+    'float32 where float16 would do',
+    sparse([...u32(0xbf800000), ...u32(0x3f800000), ...PAYLOAD.slice(4)], put(SPARSE, 3, 1)),
+    'VALUE',
+  ],
+  ['D1', 'a code past the codebook', sparse([0, 0xbc, 1, 1, 1, 2, 0x01, 0x02], put(SPARSE, 5, 0)), 'VALUE'],
+  ['C1', 'a position past the end', sparse(put(PAYLOAD, 8, 0x0b)), 'INDEX'],
+  ['DCZ-44', 'an escape that was not declared', sparse(put(PAYLOAD, 8, 0x03)), 'INDEX'],
+  ['C1', 'more kept weights than fit with their escapes', sparse(PAYLOAD, put(SPARSE, 8, 4), 6), 'INDEX'],
+  ['B5', 'bits after the last gap', sparse(put(PAYLOAD, 8, 0x11)), 'BITSTREAM'],
+  ['B5', 'bits after the last code', sparse(put(PAYLOAD, 9, 0x06)), 'BITSTREAM'],
+  [
+    'B4',
+    'a gap stream that is too short',
+    sparse([...PAYLOAD.slice(0, 8), 0x02, 0x00], put(SPARSE, 10, 0, 2)),
+    'BITSTREAM',
+  ],
+  ['C2', 'a relative layout with a filler', relative([3, 0], [0, 1], 1, 1), 'ok'],
+  ['C2', 'a trailing filler', relative([0, 3], [1, 0], 1, 1), 'INDEX'],
+  ['C2', 'a filler with a short gap', relative([2, 0], [0, 1], 1, 1), 'INDEX'],
+  ['C2', 'fillers that were not declared', relative([3, 0], [0, 1], 2, 0), 'INDEX'],
+  ['D1', 'an entry past the codebook of a relative layout', relative([3, 0], [0, 2], 1, 1), 'VALUE'],
+]
+
+describe('format rules', () => {
+  test.each(CASES.map((c) => [c[0], c[1], c] as const))(
+    '%s: %s',
+    async (_rule, _title, [, , file, code, limits = {}]) => {
+      expect([await codeByTypeScript(file, limits), await codeByNative(file, limits)]).toEqual([code, code])
+    },
+  )
+
+  test('A13: each single bit of a golden file is found by both readers, with the same code', async () => {
+    const file = golden('half-codebook.dcz')
+    for (let at = 0; at < file.length; at++) {
+      const damaged = changed(file, at, file[at]! ^ (1 << (at % 8)))
+      const [typescript, native] = [await codeByTypeScript(damaged, {}), await codeByNative(damaged, {})]
+      expect([at, typescript]).toEqual([at, native])
+      expect(typescript).not.toBe('ok')
+    }
+  })
+
+  test('A14: two sections swapped, or one of another file, do not have the checksum of the header', async () => {
+    const [a, b] = [[...u32(0x3f800000)], [...u32(0x40000000)]]
+    const two = (body: number[]) =>
+      build({
+        tensors: ['a', 'b'].map((n) => entryOf(name(n), [1, 1, 1, 0])),
+        sections: [section(0x81, 0, a), section(0x81, 1, b)],
+        totals: { stored: u64(8), dense: u64(8), entries: u64(0) },
+        body,
+      })
+    expect(await codeByNative(two([...a, ...b]), {})).toBe('ok')
+    expect(await codeByTypeScript(two([...b, ...a]), {})).toBe('CHECKSUM')
+    expect(await codeByNative(two([...b, ...a]), {})).toBe('CHECKSUM')
+  })
+})
