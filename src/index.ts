@@ -30,4 +30,13 @@ export {
   expand,
   expandSync,
 } from './quantize/assign.js'
+export {
+  type KmeansAlgorithm,
+  type KmeansOptions,
+  type KmeansResult,
+  type KmeansStart,
+  kmeans1d,
+  kmeans1dSync,
+} from './quantize/kmeans.js'
+export { type SharedWeights, sharedWeights } from './quantize/shared-weights.js'
 export type { JobOptions, Progress, QuantizedTensor, WeightTensor } from './tensor.js'

@@ -7,6 +7,7 @@ namespace dc {
 void export_container(Napi::Env env, Napi::Object exports);
 void export_encode(Napi::Env env, Napi::Object exports);
 void export_assign(Napi::Env env, Napi::Object exports);
+void export_quantize(Napi::Env env, Napi::Object exports);
 void export_prune(Napi::Env env, Napi::Object exports);
 void export_read_pass(Napi::Env env, Napi::Object exports);
 
@@ -36,6 +37,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_container(env, exports);
   export_encode(env, exports);
   export_assign(env, exports);
+  export_quantize(env, exports);
   export_prune(env, exports);
   export_read_pass(env, exports);
   return exports;

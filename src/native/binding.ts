@@ -13,6 +13,23 @@ export type Run = [threads: number, control: Int32Array, done: Done]
  */
 export interface NativeBinding {
   nativeInfo(): NativeSelfDescription
+  kmeans1d(
+    values: Float32Array,
+    mask: Uint32Array | null,
+    weights: Float32Array | null,
+    initial: Float32Array | null,
+    ignoreZeros: boolean,
+    clusters: number,
+    algorithm: number,
+    start: number,
+    maxIterations: number,
+    tolerance: number,
+    seed: number,
+    centroids: Float32Array,
+    counts: Uint32Array,
+    summary: Float64Array,
+    ...run: Run
+  ): number | undefined
   streamBound(symbols: number): number
   encodeQuantized(
     mask: Uint32Array | null,

@@ -1,0 +1,73 @@
+#include "../quantize/kmeans.h"
+#include "arguments.h"
+
+namespace dc {
+
+namespace {
+
+// kmeans1d(values: Float32Array, mask: Uint32Array | null, weights: Float32Array | null, initial: Float32Array | null,
+//          ignoreZeros: boolean, clusters, algorithm, start, maxIterations, tolerance, seed,
+//          centroids: Float32Array(clusters), counts: Uint32Array(clusters), summary: Float64Array(8), ...job)
+class KmeansTask final : public AsyncTask {
+ public:
+  KmeansRequest request;
+  float* centroids = nullptr;
+  uint32_t* counts = nullptr;
+  double* summary = nullptr;
+
+  Result execute(const Job& running) noexcept override {
+    KmeansSummary out;
+    const Result done = kmeans_1d(running, request, centroids, counts, out);
+    summary[0] = out.used;
+    summary[1] = out.iterations;
+    summary[2] = out.converged;
+    summary[3] = static_cast<double>(out.kept);
+    summary[4] = out.inertia;
+    summary[5] = out.lower_bound;
+    return done;
+  }
+};
+
+Napi::Value kmeans_1d_call(const Napi::CallbackInfo& info) {
+  Arguments args(info, 17);
+  auto task = std::make_unique<KmeansTask>();
+  KmeansRequest& request = task->request;
+  const auto values = args.f32(0);
+  const auto mask = args.optional_u32(1);
+  const auto weights = args.optional_f32(2);
+  const auto initial = args.optional_f32(3);
+  request.values = values.data;
+  request.count = values.size;
+  request.mask = mask.data;
+  request.weights = weights.data;
+  request.initial = initial.data;
+  request.ignore_zeros = args.flag(4);
+  const uint64_t clusters = args.whole(5), algorithm = args.whole(6), start = args.whole(7), steps = args.whole(8);
+  args.require(values.size <= 0xffffffffull, "at most 2^32 - 1 values");
+  args.require(!mask || mask.size == (values.size + 31) / 32, "the mask must have one bit a value");
+  args.require(!weights || weights.size == values.size, "as many weights as values are needed");
+  args.require(clusters >= 1 && clusters <= kMaxClusters, "clusters must be 1 to 65536");
+  args.require(!initial || initial.size == clusters, "as many initial centroids as clusters are needed");
+  args.require(algorithm <= 4 && start <= 6 && steps <= 0xffffffffull, "unknown algorithm, start or limit");
+  args.require(start != 6 || initial, "initial centroids are missing");
+  request.clusters = static_cast<uint32_t>(clusters);
+  request.algorithm = static_cast<KmeansAlgorithm>(algorithm);
+  request.start = static_cast<KmeansStart>(start);
+  request.max_iterations = static_cast<uint32_t>(steps);
+  request.tolerance = args.number(9);
+  request.seed = args.whole(10);
+  const auto centroids = args.f32_out(11);
+  const auto counts = args.u32_out(12);
+  const auto summary = args.f64_out(13);
+  args.require(centroids.size >= clusters && counts.size >= clusters && summary.size == 8, "an output is too small");
+  task->centroids = centroids.data;
+  task->counts = counts.data;
+  task->summary = summary.data;
+  return args.run(std::move(task));
+}
+
+}  // namespace
+
+void export_quantize(Napi::Env env, Napi::Object exports) { export_function(env, exports, "kmeans1d", kmeans_1d_call); }
+
+}  // namespace dc

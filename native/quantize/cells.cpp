@@ -1,0 +1,101 @@
+#include "cells.h"
+
+#include <cstring>
+
+namespace dc {
+
+double cube_root(double x) noexcept {
+  if (!(x > 0)) return 0;
+  uint64_t bits;
+  std::memcpy(&bits, &x, 8);
+  bits = bits / 3 + 0x2a9f7893782da1ceull;  // within 5 % over the normal range
+  double y;
+  std::memcpy(&y, &bits, 8);
+  for (int i = 0; i < 5; i++) y -= (y - x / (y * y)) / 3;
+  return y;
+}
+
+void CellMap::design(const uint64_t* counts, double target) noexcept {
+  double share[kPrefixes];
+  const auto span_of = [](size_t prefix) {
+    const uint32_t first = static_cast<uint32_t>(prefix) << 20;
+    return first < kFirstFiniteKey || first > kLastFiniteKey ? 0.0 : key_ulp(first) * 0x1p20;
+  };
+  double total = 0;
+  for (size_t p = 0; p < kPrefixes; p++) {
+    const double span = span_of(p);
+    share[p] = cube_root(static_cast<double>(counts[p])) * cube_root(span) * cube_root(span);
+    total += share[p];
+  }
+  // Filling up: a prefix that is entitled to more cells than it can use gives the rest back.
+  double wanted[kPrefixes];
+  bool full[kPrefixes] = {false};
+  double left = target, open = total;
+  for (int round = 0; round < 20; round++) {
+    bool changed = false;
+    for (size_t p = 0; p < kPrefixes; p++) {
+      if (full[p]) continue;
+      const double limit = static_cast<double>(counts[p]) * 2;
+      wanted[p] = open > 0 ? left * share[p] / open : 0;
+      if (wanted[p] > limit) {
+        wanted[p] = limit;
+        full[p] = changed = true;
+      }
+    }
+    if (!changed) break;
+    left = target;
+    open = 0;
+    for (size_t p = 0; p < kPrefixes; p++) {
+      if (full[p]) {
+        left -= wanted[p];
+      } else {
+        open += share[p];
+      }
+    }
+    if (left < 0) left = 0;
+  }
+  uint32_t base = 0;
+  for (size_t p = 0; p < kPrefixes; p++) {
+    uint32_t bits = 0;
+    while (bits < 20 && static_cast<double>(1u << bits) * 1.41421356 < wanted[p]) bits++;
+    entry[p] = {base, 20 - bits};
+    base += 1u << bits;
+  }
+  cells = base;
+}
+
+Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target, Cells& out) noexcept {
+  const size_t n = points.count;
+  const float* const x = points.values.data();
+  const float* const w = points.weight_data();
+  size_t distinct = n > 0;
+  for (size_t i = 1; i < n && distinct <= target; i++) distinct += x[i] != x[i - 1];
+  const bool each = distinct <= target;
+  CellMap map;
+  if (!each) {
+    uint64_t counts[CellMap::kPrefixes] = {0};
+    for (size_t i = 0; i < n; i++) counts[order_key(x[i]) >> 20]++;
+    map.design(counts, static_cast<double>(target));
+  }
+  const size_t room = each ? distinct : map.cells;
+  if (!out.values.reset(room) || !out.weights.reset(room)) return fail(Status::nomem);
+  out.count = 0;
+  for (size_t i = 0; i < n;) {
+    if (job.cancelled()) return fail(Status::aborted);
+    const uint32_t key = order_key(x[i]);
+    const uint32_t cell = each ? key : map.cell_of(key);
+    double weight = 0, sum = 0;
+    for (; i < n; i++) {
+      const uint32_t other = order_key(x[i]);
+      if ((each ? other : map.cell_of(other)) != cell) break;
+      const double wi = w ? w[i] : 1;
+      weight += wi;
+      sum += wi * (static_cast<double>(x[i]) - static_cast<double>(key_value(key)));
+    }
+    out.weights[out.count] = weight;
+    out.values[out.count++] = static_cast<double>(key_value(key)) + sum / weight;
+  }
+  return Result{};
+}
+
+}  // namespace dc

@@ -1,0 +1,43 @@
+#pragma once
+#include "../base/job.h"
+#include "../base/memory.h"
+#include "order.h"
+#include "points.h"
+
+namespace dc {
+
+// Data-adaptive cells that keep the order of the values. The top 12 bits of the order key choose an entry; the next
+// 20 - shift bits choose one of its cells. So a cell never spans two exponents, an outlier of any size takes a few
+// cells and no more, and the sum of the values in a cell is count * first + ulp * (sum of the low bits): whole numbers,
+// the same in whatever order they are added.
+struct CellMap {
+  static constexpr size_t kPrefixes = 4096;
+  struct Entry {
+    uint32_t base, shift;
+  };
+  Entry entry[kPrefixes];
+  uint32_t cells;
+
+  uint32_t cell_of(uint32_t key) const noexcept {
+    const Entry e = entry[key >> 20];
+    return e.base + ((key & 0xfffff) >> e.shift);
+  }
+
+  // Spreads about `target` cells by counts per prefix. A cluster of the optimum of a smooth density spans a stretch
+  // that goes with density^(-1/3) (Panter and Dite 1951); cells follow the same law, so every cluster holds about as
+  // many of them, and no prefix gets more than a few cells a value.
+  void design(const uint64_t* counts, double target) noexcept;
+};
+
+double cube_root(double x) noexcept;  // x >= 0; the same bits on every machine
+
+// Cells that hold something: ascending means and total weights.
+struct Cells {
+  Array<double> values, weights;
+  size_t count = 0;
+};
+
+// All distinct values as cells when there are at most `target` of them, else the cells of a map.
+Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target, Cells& out) noexcept;
+
+}  // namespace dc

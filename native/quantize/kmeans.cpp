@@ -1,0 +1,125 @@
+#include "kmeans.h"
+
+#include <algorithm>
+
+#include "cells.h"
+#include "lloyd.h"
+#include "order.h"
+#include "partition.h"
+#include "points.h"
+#include "starts.h"
+
+namespace dc {
+
+namespace {
+
+// Squared error of the sorted points around the centroids of their ranges: fixed blocks, merged in order.
+Result range_inertia(const Job& job, const SortedPoints& points, uint32_t clusters, const float* centroids,
+                     const size_t* boundaries, double& inertia) noexcept {
+  const size_t blocks = block_count(points.count);
+  Array<double> part;
+  if (!part.reset_zeroed(blocks)) return fail(Status::nomem);
+  const float* const x = points.values.data();
+  const float* const w = points.weight_data();
+  const Result done = parallel(job, blocks, [&](size_t block, unsigned) {
+    const size_t first = block * kBlockElements, end = std::min(first + kBlockElements, points.count);
+    size_t i = first;
+    uint32_t cluster =
+        static_cast<uint32_t>(std::upper_bound(boundaries, boundaries + clusters + 1, i) - boundaries - 1);
+    double sum = 0;
+    for (; i < end; cluster++) {
+      const double c = centroids[cluster];
+      for (const size_t stop = std::min(end, boundaries[cluster + 1]); i < stop; i++) {
+        const double d = static_cast<double>(x[i]) - c;
+        sum += w ? w[i] * (d * d) : d * d;
+      }
+    }
+    part[block] = sum;
+  });
+  inertia = 0;
+  for (size_t block = 0; block < blocks; block++) inertia += part[block];
+  return done;
+}
+
+// Distinct values, at most `limit` + 1 of them.
+uint32_t distinct_values(const SortedPoints& points, uint32_t limit, float* values) noexcept {
+  uint32_t distinct = 0;
+  for (size_t i = 0; i < points.count; i++) {
+    if (i > 0 && points.values[i] == points.values[i - 1]) continue;
+    if (distinct == limit) return limit + 1;
+    values[distinct++] = points.values[i];
+  }
+  return distinct;
+}
+
+}  // namespace
+
+Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids, uint32_t* counts,
+                 KmeansSummary& summary) noexcept {
+  summary = KmeansSummary{};
+  if (request.clusters < 1 || request.clusters > kMaxClusters || request.count > 0xffffffffull)
+    return fail(Status::arg);
+  Collected collected;
+  Result done = collect(job, request, collected);
+  if (!done) return done;
+  SortedPoints points;
+  summary.kept = collected.count;
+  done = sort_points(job, collected, points);
+  if (!done) return done;
+  uint32_t clusters = request.clusters;
+  Array<size_t> boundaries;
+  if (!boundaries.reset(clusters + 1)) return fail(Status::nomem);
+  const uint32_t distinct = distinct_values(points, clusters, centroids);
+  RangeSums sums;
+  LloydOutcome outcome;
+  if (distinct <= clusters) {
+    clusters = distinct;
+    outcome.converged = true;
+    summary.lower_bound = 0;
+    for (uint32_t i = 0; i < clusters; i++) {
+      boundaries[i] = i == 0 ? 0 : first_above(points.values.data(), points.count, centroids[i - 1], boundaries[i - 1]);
+    }
+    boundaries[clusters] = points.count;
+  } else {
+    done = sums.build(job, points);
+    if (!done) return done;
+    uint32_t steps = request.max_iterations;
+    switch (request.algorithm) {
+      case KmeansAlgorithm::histogram:
+        done = histogram_centroids(job, points, clusters, centroids);
+        break;
+      case KmeansAlgorithm::lloyd:
+        done = starting_centroids(job, request, points, centroids);
+        break;
+      case KmeansAlgorithm::optimal:
+        // Rounding the centroids to float32 may move a border: Lloyd steps then settle it, and never make it worse.
+        done = optimal_centroids(job, points, clusters, centroids, &summary.lower_bound);
+        break;
+      case KmeansAlgorithm::sampled:
+        done = sampled_centroids(job, points, clusters, request.seed, centroids);
+        steps = 0;
+        break;
+      default:
+        return fail(Status::feature);
+    }
+    if (!done) return done;
+    done = lloyd_steps(job, points, sums, clusters, steps, request.tolerance, centroids, boundaries.data(), outcome);
+    if (!done) return done;
+    // A centroid that nothing is nearest to is not part of the answer.
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < clusters; i++) {
+      if (boundaries[i] == boundaries[i + 1]) continue;
+      centroids[live] = centroids[i];
+      boundaries[live++] = boundaries[i];
+    }
+    boundaries[live] = points.count;
+    clusters = live;
+  }
+  for (uint32_t i = 0; i < clusters; i++) counts[i] = static_cast<uint32_t>(boundaries[i + 1] - boundaries[i]);
+  summary.used = clusters;
+  summary.iterations = outcome.iterations;
+  summary.converged = outcome.converged;
+  return range_inertia(job, points, clusters, centroids, boundaries.data(), summary.inertia);
+}
+
+}  // namespace dc

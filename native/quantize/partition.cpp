@@ -1,0 +1,205 @@
+#include "partition.h"
+
+#include "../base/job.h"
+
+namespace dc {
+
+void build_nodes(const double* values, const double* weights, size_t cells, Node* nodes) noexcept {
+  size_t zero = 0;
+  while (zero < cells && values[zero] < 0) zero++;
+  nodes[zero] = Node{};
+  const auto add = [&](const Node& from, Node& to, size_t cell, double sign) {
+    const double w = weights ? weights[cell] : 1, v = values[cell];
+    Double2 sum = two_product(w, v);
+    const Double2 v2 = two_product(v, v);
+    Double2 square = two_product(w, v2.high);
+    square.low += w * v2.low;
+    sum = {sign * sum.high, sign * sum.low};
+    square = {sign * square.high, sign * square.low};
+    to = Node{};
+    to.weight = from.weight + sign * w;
+    to.sum = from.sum + sum;
+    to.square = from.square + square;
+  };
+  for (size_t i = zero; i < cells; i++) add(nodes[i], nodes[i + 1], i, 1);
+  for (size_t i = zero; i > 0; i--) add(nodes[i], nodes[i - 1], i - 1, -1);
+}
+
+namespace {
+
+// The cheapest partition when each cluster costs `lambda` more, whatever the number of clusters:
+//   best[j] = min over i < j of best[i] + cost(i, j) + lambda.
+// cost is a Monge array, so once a later i beats an earlier one it does so for all larger j: a queue of candidates,
+// each with the first j from which on it is the best, is enough (Wilber 1988; Galil and Park 1992).
+struct LagrangeSolver {
+  const Node* nodes;
+  size_t cells;
+  Array<double> best;
+  Array<uint32_t> before, candidate, from;
+
+  bool prepare(const Node* n, size_t count) noexcept {
+    nodes = n;
+    cells = count;
+    return best.reset(count + 1) && before.reset(count + 1) && candidate.reset(count + 1) && from.reset(count + 1);
+  }
+
+  double via(size_t i, size_t j) const noexcept { return best[i] + cluster_cost(nodes[i], nodes[j]); }
+
+  Result solve(const Job& job, double lambda) noexcept {
+    size_t head = 0, tail = 1, hint = 1;
+    best[0] = 0;
+    candidate[0] = 0;
+    from[0] = 1;
+    for (size_t j = 1; j <= cells; j++) {
+      if (j % 4096 == 0 && job.cancelled()) return fail(Status::aborted);
+      while (head + 1 < tail && from[head + 1] <= j) head++;
+      best[j] = via(candidate[head], j) + (lambda - nodes[j].allowance);
+      before[j] = candidate[head];
+      if (j == cells) break;
+      size_t known = 0;  // a place where the last candidate still wins
+      while (tail > head) {
+        const size_t place = from[tail - 1] > j + 1 ? from[tail - 1] : j + 1;
+        if (via(j, place) < via(candidate[tail - 1], place)) {
+          tail--;
+        } else {
+          known = place;
+          break;
+        }
+      }
+      if (tail == head) {
+        candidate[tail] = static_cast<uint32_t>(j);
+        from[tail++] = static_cast<uint32_t>(j + 1);
+        continue;
+      }
+      const size_t last = candidate[tail - 1];
+      size_t low = known, high = known, step = hint;
+      bool found = false;
+      while (high < cells) {
+        high = cells - low > step ? low + step : cells;
+        if (via(j, high) < via(last, high)) {
+          found = true;
+          break;
+        }
+        low = high;
+        step *= 2;
+      }
+      if (!found) continue;
+      while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        (via(j, middle) < via(last, middle) ? high : low) = middle;
+      }
+      hint = high - known;
+      candidate[tail] = static_cast<uint32_t>(j);
+      from[tail++] = static_cast<uint32_t>(high);
+    }
+    return Result{};
+  }
+};
+
+struct Solution {
+  Array<uint32_t> boundaries;
+  size_t clusters = 0;
+  double cost = 0;
+
+  bool take(const LagrangeSolver& solver) noexcept {
+    clusters = 0;
+    for (size_t j = solver.cells; j > 0; j = solver.before[j]) clusters++;
+    if (!boundaries.reset(clusters + 1)) return false;
+    size_t at = clusters;
+    for (size_t j = solver.cells;; j = solver.before[j]) {
+      boundaries[at] = static_cast<uint32_t>(j);
+      if (at-- == 0) break;
+    }
+    price(solver.nodes);
+    return true;
+  }
+  void price(const Node* nodes) noexcept {
+    Double2 total;
+    for (size_t i = 0; i < clusters; i++) {
+      total = total + cluster_cost(nodes[boundaries[i]], nodes[boundaries[i + 1]]);
+    }
+    cost = value(total);
+  }
+};
+
+double inverse_cube(double k) noexcept { return 1 / (k * k * k); }
+
+}  // namespace
+
+Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t clusters, double lambda_hint,
+                      uint32_t* boundaries, double* lambda_out) noexcept {
+  if (lambda_out) *lambda_out = 0;
+  if (clusters >= cells || clusters <= 1) {
+    const size_t used = clusters >= cells ? cells : 1;
+    for (size_t i = 0; i <= used; i++) boundaries[i] = static_cast<uint32_t>(used == cells ? i : i * cells);
+    return Result{};
+  }
+  LagrangeSolver solver;
+  Solution few, many, fresh;  // fewer clusters than asked (a larger lambda), more clusters (a smaller one)
+  if (!solver.prepare(nodes, cells) || !few.boundaries.reset(2)) return fail(Status::nomem);
+  few.clusters = 1;
+  few.boundaries[0] = 0;
+  few.boundaries[1] = static_cast<uint32_t>(cells);
+  few.price(nodes);
+  many.clusters = cells;  // one cluster a cell costs nothing; its boundaries are written only if needed
+  many.cost = 0;
+  double lambda_few = few.cost, lambda_many = 0;
+  const double k = clusters;
+  double lambda = lambda_hint > 0 ? lambda_hint : 2 * few.cost * inverse_cube(k);
+  for (int round = 0; round < 200; round++) {
+    // The slope between the two known points of the convex curve cost(clusters): at this lambda both are equally good,
+    // and unless the search finds something better than both, everything between them is optimal too.
+    const double slope = (few.cost - many.cost) / static_cast<double>(many.clusters - few.clusters);
+    const bool at_slope =
+        round > 12 || !(lambda > lambda_many && lambda < lambda_few) || many.clusters - few.clusters <= 2;
+    if (at_slope) lambda = slope;
+    const Result solved = solver.solve(job, lambda);
+    if (!solved) return solved;
+    if (!fresh.take(solver)) return fail(Status::nomem);
+    if (lambda_out) *lambda_out = lambda;
+    if (fresh.clusters == clusters) {
+      for (size_t i = 0; i <= clusters; i++) boundaries[i] = fresh.boundaries[i];
+      return Result{};
+    }
+    const double here = fresh.cost + lambda * static_cast<double>(fresh.clusters);
+    const double there = few.cost + lambda * static_cast<double>(few.clusters);
+    if (at_slope &&
+        (here >= there - 1e-15 * there || fresh.clusters <= few.clusters || fresh.clusters >= many.clusters)) {
+      break;
+    }
+    Solution& side = fresh.clusters < clusters ? few : many;
+    double& side_lambda = fresh.clusters < clusters ? lambda_few : lambda_many;
+    side.boundaries = std::move(fresh.boundaries);
+    side.clusters = fresh.clusters;
+    side.cost = fresh.cost;
+    side_lambda = lambda;
+    // Next guess. Of a smooth density the cost falls as 1 / clusters^2, so lambda as 1 / clusters^3.
+    const double f = static_cast<double>(few.clusters), m = static_cast<double>(many.clusters);
+    if (few.clusters == 1 || many.clusters == cells) {
+      const double ratio = static_cast<double>(side.clusters) / k;
+      double factor = ratio * ratio * ratio;
+      factor = factor > 1 ? factor * 1.02 : factor / 1.02;
+      lambda *= factor;
+    } else {
+      const double share = (inverse_cube(k) - inverse_cube(m)) / (inverse_cube(f) - inverse_cube(m));
+      lambda = lambda_many + (lambda_few - lambda_many) * share;
+    }
+  }
+  // Both `few` and `many` are cheapest at the same lambda. Follow `many` for a while, then `few`, changing over inside
+  // a cluster of `few` that holds a cluster of `many`: by the Monge property the exchange costs nothing (Aggarwal,
+  // Schieber, Tokuyama 1994, lemma 3), and some offset of the two gives any number of clusters between them.
+  const size_t extra = clusters - few.clusters;
+  const auto many_at = [&](size_t i) -> uint32_t {
+    return many.clusters == cells ? static_cast<uint32_t>(i) : many.boundaries[i];
+  };
+  for (size_t i = 0; i < few.clusters; i++) {
+    if (many_at(i + extra) >= few.boundaries[i] && many_at(i + extra + 1) <= few.boundaries[i + 1]) {
+      for (size_t j = 0; j <= i + extra; j++) boundaries[j] = many_at(j);
+      for (size_t j = i + 1; j <= few.clusters; j++) boundaries[j + extra] = few.boundaries[j];
+      return Result{};
+    }
+  }
+  return fail(Status::structure);  // cannot happen: the offsets change sign somewhere
+}
+
+}  // namespace dc

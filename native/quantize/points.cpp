@@ -1,0 +1,234 @@
+#include "points.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "order.h"
+
+namespace dc {
+
+namespace {
+
+bool is_finite(float x) noexcept { return (float_bits(x) & 0x7f800000u) != 0x7f800000u; }
+
+}  // namespace
+
+Result collect(const Job& job, const KmeansRequest& request, Collected& out) noexcept {
+  const float* const values = request.values;
+  const float* const weights = request.weights;
+  const uint32_t* const mask = request.mask;
+  const size_t blocks = block_count(request.count);
+  Array<size_t> kept, bad;
+  if (!kept.reset_zeroed(blocks + 1) || !bad.reset_zeroed(blocks)) return fail(Status::nomem);
+  const auto takes_part = [=](size_t i) {
+    if (mask && !(mask[i >> 5] >> (i & 31) & 1)) return false;
+    return !(request.ignore_zeros && values[i] == 0);
+  };
+  const bool all = !mask && !request.ignore_zeros;
+  const auto range = [&](size_t block, size_t& first, size_t& end) {
+    first = block * kBlockElements;
+    end = first + kBlockElements < request.count ? first + kBlockElements : request.count;
+  };
+  Result done = parallel(job, blocks, [&](size_t block, unsigned) {
+    size_t first, end;
+    range(block, first, end);
+    size_t count = 0;
+    if (all && !weights) {
+      uint32_t wrong = 0;
+      for (size_t i = first; i < end; i++) wrong |= (float_bits(values[i]) & 0x7f800000u) == 0x7f800000u;
+      bad[block] = wrong;
+      count = end - first;
+    } else {
+      for (size_t i = first; i < end; i++) {
+        if (!takes_part(i)) continue;
+        count++;
+        if (!is_finite(values[i]) || (weights && !(is_finite(weights[i]) && weights[i] >= 0))) bad[block] = 1;
+      }
+    }
+    kept[block + 1] = count;
+  });
+  if (!done) return done;
+  for (size_t block = 0; block < blocks; block++) {
+    kept[block + 1] += kept[block];
+    if (!bad[block]) continue;
+    size_t first, end;
+    range(block, first, end);
+    for (size_t i = first; i < end; i++) {
+      if (!takes_part(i)) continue;
+      if (!is_finite(values[i]) || (weights && !is_finite(weights[i]))) return fail(Status::nonfinite, i);
+      if (weights && !(weights[i] >= 0)) return fail(Status::value, i);
+    }
+  }
+  out.count = kept[blocks];
+  out.values = values;
+  out.weights = weights;
+  if (all) return Result{};
+  if (!out.own_values.reset(out.count) || (weights && !out.own_weights.reset(out.count))) return fail(Status::nomem);
+  done = parallel(job, blocks, [&](size_t block, unsigned) {
+    size_t first, end;
+    range(block, first, end);
+    size_t at = kept[block];
+    for (size_t i = first; i < end; i++) {
+      if (!takes_part(i)) continue;
+      out.own_values[at] = values[i];
+      if (weights) out.own_weights[at] = weights[i];
+      at++;
+    }
+  });
+  out.values = out.own_values.data();
+  out.weights = weights ? out.own_weights.data() : nullptr;
+  return done;
+}
+
+Result sort_points(const Job& job, const Collected& points, SortedPoints& out) noexcept {
+  const size_t n = points.count;
+  size_t live = 0;
+  if (points.weights) {
+    Array<uint64_t> a, b;
+    if (!a.reset(n) || !b.reset(n)) return fail(Status::nomem);
+    for (size_t i = 0; i < n; i++) {
+      if (!(points.weights[i] > 0)) continue;
+      a[live++] = static_cast<uint64_t>(order_key(points.values[i])) << 32 | float_bits(points.weights[i]);
+    }
+    // All 64 bits take part, so that equal values have their weights in one order, whatever order they came in.
+    uint64_t *from = a.data(), *to = b.data();
+    for (int pass = 0; pass < 8; pass++) {
+      size_t start[256] = {0}, sum = 0;
+      for (size_t i = 0; i < live; i++) start[from[i] >> (8 * pass) & 255]++;
+      for (size_t& s : start) sum += s, s = sum - s;
+      for (size_t i = 0; i < live; i++) to[start[from[i] >> (8 * pass) & 255]++] = from[i];
+      std::swap(from, to);
+      if (job.cancelled()) return fail(Status::aborted);
+    }
+    if (!out.values.reset(live) || !out.weights.reset(live)) return fail(Status::nomem);
+    for (size_t i = 0; i < live; i++) {
+      out.values[i] = key_value(static_cast<uint32_t>(from[i] >> 32));
+      out.weights[i] = bits_float(static_cast<uint32_t>(from[i]));
+    }
+    out.count = live;
+    return Result{};
+  }
+  Array<uint32_t> a, b;
+  if (!a.reset(n) || !b.reset(n)) return fail(Status::nomem);
+  for (size_t i = 0; i < n; i++) a[i] = order_key(points.values[i]);
+  uint32_t *from = a.data(), *to = b.data();
+  for (int pass = 0; pass < 4; pass++) {
+    size_t start[256] = {0}, sum = 0;
+    for (size_t i = 0; i < n; i++) start[from[i] >> (8 * pass) & 255]++;
+    for (size_t& s : start) sum += s, s = sum - s;
+    for (size_t i = 0; i < n; i++) to[start[from[i] >> (8 * pass) & 255]++] = from[i];
+    std::swap(from, to);
+    if (job.cancelled()) return fail(Status::aborted);
+  }
+  if (!out.values.reset(n)) return fail(Status::nomem);
+  for (size_t i = 0; i < n; i++) out.values[i] = key_value(from[i]);
+  out.count = n;
+  return Result{};
+}
+
+Result RangeSums::build(const Job& job, const SortedPoints& points) noexcept {
+  values_ = points.values.data();
+  weights_ = points.weight_data();
+  count_ = points.count;
+  zero_ = first_above(values_, count_, -0.0f, 0);  // -0.0f == 0: the first point above zero; zeros add nothing
+  const size_t ups = (count_ - zero_) / kStride, downs = zero_ / kStride;
+  if (!up_.reset(ups + 1) || !down_.reset(downs + 1)) return fail(Status::nomem);
+  const size_t group = 1024;
+  const Result done = parallel(job, (ups + downs + group - 1) / group, [&](size_t index, unsigned) {
+    for (size_t b = index * group; b < (index + 1) * group && b < ups + downs; b++) {
+      const size_t first = b < ups ? zero_ + b * kStride : zero_ - (b - ups + 1) * kStride;
+      double weight = 0, sum = 0;
+      for (size_t i = first; i < first + kStride; i++) {
+        const double w = weights_ ? weights_[i] : 1;
+        weight += w;
+        sum += w * values_[i];
+      }
+      (b < ups ? up_[b + 1] : down_[b - ups + 1]) = {{weight, 0}, {sum, 0}};
+    }
+  });
+  if (!done) return done;
+  up_[0] = down_[0] = Sums{};
+  for (size_t b = 0; b < ups; b++) {
+    up_[b + 1] = {up_[b].weight + up_[b + 1].weight, up_[b].sum + up_[b + 1].sum};
+  }
+  for (size_t b = 0; b < downs; b++) {
+    down_[b + 1] = {down_[b].weight + down_[b + 1].weight, down_[b].sum + down_[b + 1].sum};
+  }
+  return Result{};
+}
+
+void RangeSums::before(size_t index, Double2& weight, Double2& sum) const noexcept {
+  const bool up = index >= zero_;
+  const size_t distance = up ? index - zero_ : zero_ - index, block = distance / kStride;
+  const size_t first = up ? zero_ + block * kStride : index, end = up ? index : zero_ - block * kStride;
+  double w = 0, s = 0;
+  if (weights_) {
+    for (size_t i = first; i < end; i++) w += weights_[i], s += static_cast<double>(weights_[i]) * values_[i];
+  } else {
+    w = static_cast<double>(end - first);
+    for (size_t i = first; i < end; i++) s += values_[i];
+  }
+  const Sums& base = up ? up_[block] : down_[block];
+  weight = base.weight + w;
+  sum = base.sum + s;
+  if (!up) {
+    weight = {-weight.high, -weight.low};
+    sum = {-sum.high, -sum.low};
+  }
+}
+
+void RangeSums::between(size_t a, size_t b, double& weight, double& sum) const noexcept {
+  Double2 wa, sa, wb, sb;
+  before(a, wa, sa);
+  before(b, wb, sb);
+  weight = value(wb - wa);
+  sum = value(sb - sa);
+}
+
+size_t first_above(const float* values, size_t count, float threshold, size_t hint) noexcept {
+  size_t low = 0, high = count;  // everything before low is <= threshold, everything from high on is above it
+  if (hint < count) {
+    size_t step = 1;
+    if (values[hint] > threshold) {
+      high = hint;
+      while (high > 0) {
+        const size_t probe = high > step ? high - step : 0;
+        if (!(values[probe] > threshold)) {
+          low = probe + 1;
+          break;
+        }
+        high = probe;
+        step *= 2;
+      }
+    } else {
+      low = hint + 1;
+      while (low < count) {
+        const size_t probe = count - low > step ? low + step : count - 1;
+        if (values[probe] > threshold) {
+          high = probe;
+          break;
+        }
+        low = probe + 1;
+        step *= 2;
+      }
+    }
+  }
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (values[middle] > threshold) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+float midpoint_threshold(float a, float b) noexcept {
+  const double middle = (static_cast<double>(a) + static_cast<double>(b)) / 2;
+  const float rounded = static_cast<float>(middle);
+  if (static_cast<double>(rounded) <= middle) return rounded;
+  return key_value(order_key(rounded) - 1);
+}
+
+}  // namespace dc

@@ -1,0 +1,33 @@
+#pragma once
+#include "cells.h"
+
+namespace dc {
+
+// Starting centroids for Lloyd, ascending (equal ones are allowed: Lloyd's rule for empty clusters parts them).
+Result starting_centroids(const Job& job, const KmeansRequest& request, const SortedPoints& points,
+                          float* centroids) noexcept;
+
+// Centroids of the exact optimum over fine cells.
+Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids) noexcept;
+
+// Centroids of the global optimum: the cheapest partition of all distinct values, and its squared error. The cells'
+// answer gives the first guess of the price of a cluster. Takes about 100 bytes a distinct value.
+Result optimal_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids,
+                         double* cost) noexcept;
+
+// k-means on a random 1 % of the points, to its fixed point: the usual work-around, kept as a baseline.
+Result sampled_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, uint64_t seed,
+                         float* centroids) noexcept;
+
+// Counter-based random numbers (splitmix64): number `counter` of stream `seed`.
+inline uint64_t random_bits(uint64_t seed, uint64_t counter) noexcept {
+  uint64_t z = seed * 0x9e3779b97f4a7c15ull + (counter + 1) * 0xd1342543de82ef95ull;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+inline double random_unit(uint64_t seed, uint64_t counter) noexcept {
+  return static_cast<double>(random_bits(seed, counter) >> 11) * 0x1p-53;
+}
+
+}  // namespace dc

@@ -1,0 +1,259 @@
+// k-means against plain references: the O(k n^2) dynamic programme, hand-made cases, thread and level independence.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "check.h"
+#include "quantize/kmeans.h"
+#include "quantize/partition.h"
+
+using namespace dc;
+
+struct Outcome {
+  Result result;
+  KmeansSummary summary;
+  std::vector<float> centroids;
+  std::vector<uint32_t> counts;
+};
+
+static Outcome run(const std::vector<float>& x, KmeansRequest request, const std::vector<float>& weights = {},
+                   unsigned threads = 1, CpuLevel level = CpuLevel::scalar) {
+  static Pool pool(4);
+  Guarded<float> values(x.size()), w(weights.size());
+  std::copy(x.begin(), x.end(), values.data());
+  std::copy(weights.begin(), weights.end(), w.data());
+  request.values = values.data();
+  request.count = x.size();
+  if (!weights.empty()) request.weights = w.data();
+  Job job;
+  job.level = level;
+  job.threads = threads;
+  job.pool = &pool;
+  Guarded<float> centroids(request.clusters);
+  Guarded<uint32_t> counts(request.clusters);
+  Outcome out;
+  out.result = kmeans_1d(job, request, centroids.data(), counts.data(), out.summary);
+  out.centroids.assign(centroids.data(), centroids.data() + out.summary.used);
+  out.counts.assign(counts.data(), counts.data() + out.summary.used);
+  return out;
+}
+
+static KmeansRequest ask(uint32_t clusters, KmeansAlgorithm algorithm, KmeansStart start = KmeansStart::linear) {
+  KmeansRequest request;
+  request.clusters = clusters;
+  request.algorithm = algorithm;
+  request.start = start;
+  request.max_iterations = 1000000;
+  return request;
+}
+
+// The textbook dynamic programme over sorted values in long double: cost of the best partition into k runs.
+static long double reference_optimum(std::vector<float> x, std::vector<float> w, uint32_t k) {
+  if (w.empty()) w.assign(x.size(), 1.0f);
+  std::vector<size_t> order(x.size());
+  for (size_t i = 0; i < order.size(); i++) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return x[a] < x[b]; });
+  std::vector<long double> v, m;
+  for (size_t i : order) {
+    if (!(w[i] > 0)) continue;
+    if (!v.empty() && v.back() == x[i]) {
+      m.back() += w[i];
+    } else {
+      v.push_back(x[i]);
+      m.push_back(w[i]);
+    }
+  }
+  const size_t n = v.size();
+  std::vector<long double> best(n + 1, 1e300L), next(n + 1);
+  best[0] = 0;
+  for (uint32_t c = 0; c < std::min<size_t>(k, n); c++) {
+    std::fill(next.begin(), next.end(), 1e300L);
+    for (size_t i = 0; i < n; i++) {
+      if (best[i] > 1e299L) continue;
+      long double weight = 0, mean = 0, cost = 0;  // Welford
+      for (size_t j = i; j < n; j++) {
+        weight += m[j];
+        const long double delta = v[j] - mean;
+        mean += delta * m[j] / weight;
+        cost += m[j] * delta * (v[j] - mean);
+        next[j + 1] = std::min(next[j + 1], best[i] + cost);
+      }
+    }
+    best.swap(next);
+  }
+  return best[n];
+}
+
+static std::vector<float> normal(uint64_t seed, size_t n, double sd = 0.01) {
+  std::vector<float> x(n);
+  for (size_t i = 0; i < n; i++) {
+    const double u = (random_u64(seed, 2 * i) >> 11) * 0x1p-53, v = random_unit(seed, 2 * i + 1);
+    x[i] = static_cast<float>(sd * std::sqrt(-2 * std::log(1 - u)) * std::cos(6.283185307179586 * v));
+  }
+  return x;
+}
+
+// True when one more Lloyd step, computed plainly in long double, leaves every centroid as it is.
+static bool is_fixed_point(std::vector<float> x, const std::vector<float>& c) {
+  std::vector<long double> sum(c.size()), weight(c.size());
+  for (float v : x) {
+    size_t at = 0;
+    while (at + 1 < c.size()) {
+      const double middle = (static_cast<double>(c[at]) + static_cast<double>(c[at + 1])) / 2;
+      if (static_cast<double>(v) <= middle) break;
+      at++;
+    }
+    sum[at] += v;
+    weight[at] += 1;
+  }
+  for (size_t i = 0; i < c.size(); i++) {
+    if (static_cast<float>(static_cast<double>(sum[i] / weight[i])) != c[i]) return false;
+  }
+  return true;
+}
+
+static void partitions_against_the_textbook() {
+  for (uint64_t seed = 0; seed < 300; seed++) {
+    const size_t n = 2 + random_u64(seed, 1000000) % 60;
+    std::vector<float> x = normal(seed, n);
+    if (seed % 3 == 0) {
+      for (float& v : x) v = std::round(v * 300) / 4;  // many equal values and equal gaps: ties between partitions
+    }
+    if (seed % 5 == 0) {
+      for (float& v : x) v += 1000;
+    }
+    std::sort(x.begin(), x.end());
+    std::vector<double> cells(x.begin(), x.end());
+    cells.erase(std::unique(cells.begin(), cells.end()), cells.end());
+    std::vector<double> weights(cells.size());
+    for (float v : x) weights[std::lower_bound(cells.begin(), cells.end(), v) - cells.begin()]++;
+    std::vector<Node> nodes(cells.size() + 1);
+    build_nodes(cells.data(), weights.data(), cells.size(), nodes.data());
+    for (uint32_t k = 1; k < cells.size(); k++) {
+      std::vector<uint32_t> bounds(k + 1);
+      CHECK(best_partition(Job{}, nodes.data(), cells.size(), k, 0, bounds.data()));
+      long double cost = 0;
+      bool ascending = bounds[0] == 0 && bounds[k] == cells.size();
+      for (uint32_t i = 0; i < k; i++) {
+        ascending = ascending && bounds[i] < bounds[i + 1];
+        cost += cluster_cost(nodes[bounds[i]], nodes[bounds[i + 1]]);
+      }
+      CHECK(ascending);
+      const long double best = reference_optimum(x, {}, k);
+      CHECK(std::fabs(static_cast<double>(cost - best)) <= 1e-12 * static_cast<double>(best));
+    }
+  }
+}
+
+static void small_cases() {
+  const KmeansAlgorithm all[] = {KmeansAlgorithm::histogram, KmeansAlgorithm::lloyd};
+  for (const KmeansAlgorithm algorithm : all) {
+    Outcome out = run({}, ask(4, algorithm));
+    CHECK(out.result && out.summary.used == 0 && out.summary.inertia == 0);
+    out = run({3}, ask(4, algorithm));
+    CHECK(out.result && out.centroids == std::vector<float>{3} && out.summary.inertia == 0);
+    out = run({2, 1, 2, 1, 2}, ask(3, algorithm));
+    CHECK(out.centroids == (std::vector<float>{1, 2}) && out.counts == (std::vector<uint32_t>{2, 3}));
+    CHECK(out.summary.inertia == 0 && out.summary.converged);
+    out = run({0, 1, 10, 11}, ask(2, algorithm));
+    CHECK(out.centroids == (std::vector<float>{0.5f, 10.5f}) && out.summary.inertia == 1);
+    out = run({0.0f, -0.0f, 0.0f}, ask(2, algorithm));
+    CHECK(out.centroids.size() == 1 && !std::signbit(out.centroids[0]) && out.counts[0] == 3);
+    out = run({1, 2, NAN, INFINITY}, ask(2, algorithm));
+    CHECK(out.result.status == Status::nonfinite && out.result.offset == 2);
+    out = run({1e-38f, 2e-38f, 3e-38f, 8e-38f, 1e38f}, ask(3, algorithm, KmeansStart::histogram));
+    CHECK(out.centroids == (std::vector<float>{2e-38f, 8e-38f, 1e38f}));
+    out = run({-1e38f, 1e-38f, 2e-38f, 3e-38f, 8e-38f}, ask(3, algorithm, KmeansStart::histogram));
+    CHECK(out.centroids == (std::vector<float>{-1e38f, 2e-38f, 8e-38f}));
+    out = run({1e-45f, 3e-45f, 4e-45f}, ask(3, algorithm));
+    CHECK(out.centroids.size() == 3 && out.summary.inertia == 0);
+    out = run({1, 2, 3, 4}, ask(1, algorithm), {1, 0, 0, 3});
+    CHECK(out.centroids == std::vector<float>{3.25f});
+  }
+  // All clusters start on one value; the rule for empty ones parts them.
+  Outcome out = run({0, 0, 0, 0, 0, 0, 0, 0, 1, 5, 9}, ask(4, KmeansAlgorithm::lloyd, KmeansStart::density));
+  CHECK(out.centroids == (std::vector<float>{0, 1, 5, 9}));
+}
+
+static void masks() {
+  std::vector<float> x = {5, 0, 7, 0, 100, 9};
+  Guarded<uint32_t> mask(1);
+  mask[0] = 0b101101;
+  KmeansRequest request = ask(2, KmeansAlgorithm::histogram);
+  request.mask = mask.data();
+  Outcome out = run(x, request);  // 5, 7, 0, 9
+  CHECK(out.summary.kept == 4 && out.counts == (std::vector<uint32_t>{1, 3}) && out.centroids[1] == 7);
+  request.ignore_zeros = true;  // 5, 7, 9
+  out = run(x, request);
+  CHECK(out.summary.kept == 3 && out.counts[0] + out.counts[1] == 3);
+  x[4] = NAN;
+  CHECK(run(x, request).result);
+}
+
+static void threads_and_levels_agree() {
+  const std::vector<float> x = normal(7, 300000);
+  for (const KmeansAlgorithm algorithm : {KmeansAlgorithm::histogram, KmeansAlgorithm::lloyd}) {
+    const Outcome one = run(x, ask(32, algorithm, KmeansStart::density));
+    CHECK(one.result && one.centroids.size() == 32);
+    CHECK(is_fixed_point(x, one.centroids));
+    for (int level = 0; level < levels().count; level++) {
+      for (const unsigned threads : {1u, 2u, 4u, 8u}) {
+        const Outcome other = run(x, ask(32, algorithm, KmeansStart::density), {}, threads, levels().level[level]);
+        CHECK(other.centroids == one.centroids && other.counts == one.counts);
+        CHECK(other.summary.inertia == one.summary.inertia);
+      }
+    }
+  }
+}
+
+// The optimum against the textbook's O(k n^2) solver; and no algorithm goes below it.
+static void optimum_against_the_textbook() {
+  for (uint64_t seed = 0; seed < 200; seed++) {
+    const size_t n = 2 + random_u64(seed, 77) % 150;
+    std::vector<float> x = normal(seed, n), w;
+    if (seed % 3 == 0) {
+      for (float& v : x) v = std::round(v * 400) / 8;
+    }
+    if (seed % 4 == 0) {
+      for (size_t i = 0; i < n; i++) w.push_back(static_cast<float>(random_u64(seed, 5000 + i) % 7));
+      w[0] = 1;
+    }
+    const uint32_t k = 1 + static_cast<uint32_t>(random_u64(seed, 78) % 20);
+    const Outcome out = run(x, ask(k, KmeansAlgorithm::optimal), w);
+    CHECK(out.result);
+    const double best = static_cast<double>(reference_optimum(x, w, k));
+    // The centroids are float32: a little above the optimum of real ones, never below.
+    CHECK(out.summary.inertia >= best * (1 - 1e-12) && out.summary.inertia <= best * (1 + 1e-6) + 1e-16);
+    if (out.summary.lower_bound > 0) CHECK(std::fabs(out.summary.lower_bound - best) <= 1e-12 * best);
+    for (const KmeansAlgorithm other : {KmeansAlgorithm::histogram, KmeansAlgorithm::lloyd, KmeansAlgorithm::sampled}) {
+      CHECK(run(x, ask(k, other), w).summary.inertia >= best * (1 - 1e-12));
+    }
+  }
+  const std::vector<float> x = normal(3, 200000);
+  const Outcome best = run(x, ask(64, KmeansAlgorithm::optimal));
+  const Outcome cells = run(x, ask(64, KmeansAlgorithm::histogram));
+  const Outcome sampled = run(x, ask(64, KmeansAlgorithm::sampled));
+  CHECK(best.summary.inertia <= best.summary.lower_bound * (1 + 1e-9));
+  CHECK(cells.summary.inertia >= best.summary.lower_bound && cells.summary.inertia <= best.summary.inertia * 1.0002);
+  CHECK(sampled.summary.inertia > cells.summary.inertia && sampled.summary.inertia < cells.summary.inertia * 1.3);
+}
+
+static void starts_reach_fixed_points() {
+  const std::vector<float> x = normal(9, 50000);
+  for (const KmeansStart start : {KmeansStart::linear, KmeansStart::density, KmeansStart::random,
+                                  KmeansStart::kmeans_plus_plus, KmeansStart::histogram}) {
+    const Outcome out = run(x, ask(16, KmeansAlgorithm::lloyd, start));
+    CHECK(out.result && out.summary.converged && out.centroids.size() == 16);
+    CHECK(is_fixed_point(x, out.centroids));
+  }
+}
+
+int main() {
+  partitions_against_the_textbook();
+  small_cases();
+  masks();
+  threads_and_levels_agree();
+  optimum_against_the_textbook();
+  starts_reach_fixed_points();
+  return finish();
+}
