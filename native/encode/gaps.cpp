@@ -143,22 +143,27 @@ void relative_counts(const RunHistogram& runs, unsigned index_bits, uint64_t cou
   counts[reach - 1] += *fillers;
 }
 
-unsigned best_alphabet(const RunHistogram& runs, uint64_t block_symbols, double* bytes) noexcept {
-  // Powers of two, and the alphabet that just holds the longest run (no escape at all) when that is small.
+// Bytes that one symbol less is worth. With rANS an escape costs next to nothing in bytes: on a layer with 4 % kept all
+// alphabets come out within 0.1 %, and without this the smallest wins, with three escapes to decode for each gap.
+constexpr double kSymbolBytes = 0.0005;
+
+unsigned best_alphabet(const RunHistogram& runs, uint64_t block_symbols, ModeChoice choice, double* bytes) noexcept {
   unsigned best = 2;
-  double least = -1;
+  double least = -1, least_size = 0;
   uint64_t counts[256];
   Model model;
   for (unsigned alphabet = 2; alphabet <= 256; alphabet *= 2) {
     escape_counts(runs, alphabet, counts);
-    build_model(counts, block_symbols, ModeChoice::automatic, model);
+    build_model(counts, block_symbols, choice, model);
     const double size = coded_bytes(model, counts, block_symbols);
-    if (least < 0 || size < least) {
-      least = size;
+    const double cost = size + kSymbolBytes * static_cast<double>(counts[alphabet - 1]);
+    if (least < 0 || cost < least) {
+      least = cost;
+      least_size = size;
       best = alphabet;
     }
   }
-  if (bytes) *bytes = least;
+  if (bytes) *bytes = least_size;
   return best;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include "../base/job.h"
 #include "../base/memory.h"
+#include "model.h"
 
 namespace dc {
 
@@ -21,8 +22,9 @@ Result run_histogram(const Job& job, const uint32_t* mask, uint64_t weights, Run
 void escape_counts(const RunHistogram& runs, unsigned alphabet, uint64_t counts[256]) noexcept;
 void relative_counts(const RunHistogram& runs, unsigned index_bits, uint64_t counts[256], uint64_t* fillers) noexcept;
 
-// The alphabet 2..256 whose gap stream is smallest in coded bytes (the model included), and those bytes.
-unsigned best_alphabet(const RunHistogram& runs, uint64_t block_symbols, double* bytes) noexcept;
+// The power of two 2..256 whose gap stream is smallest in coded bytes (the model included), and those bytes; where
+// sizes are all but equal, the one with fewer symbols to decode.
+unsigned best_alphabet(const RunHistogram& runs, uint64_t block_symbols, ModeChoice choice, double* bytes) noexcept;
 
 // starts[j] = the first position of block j, where a block is `per_block` kept weights: one past the last kept weight
 // of block j-1. There are ceil(kept / per_block) starts; starts[0] = 0; one more element is the end of the last block.

@@ -115,24 +115,6 @@ Result plan_dense(const QuantizedInput& in, const uint64_t counts[256], ModeChoi
   return {};
 }
 
-// best_alphabet (gaps.h) for any coder.
-unsigned smallest_alphabet(const RunHistogram& runs, uint64_t block_symbols, ModeChoice entropy) noexcept {
-  if (entropy == ModeChoice::automatic) return best_alphabet(runs, block_symbols, nullptr);
-  unsigned best = 2;
-  double least = -1;
-  for (unsigned alphabet = 2; alphabet <= 256; alphabet *= 2) {
-    uint64_t counts[256];
-    Model model;
-    escape_counts(runs, alphabet, counts);
-    build_model(counts, block_symbols, entropy, model);
-    const double bytes = coded_bytes(model, counts, block_symbols);
-    if (least >= 0 && bytes >= least) continue;
-    least = bytes;
-    best = alphabet;
-  }
-  return best;
-}
-
 Result plan_sparse(const QuantizedInput& in, const RunHistogram& runs, const uint64_t counts[256],
                    const TensorOptions& options, Candidate& c) noexcept {
   if (!c.prepare()) return fail(Status::nomem);
@@ -140,7 +122,7 @@ Result plan_sparse(const QuantizedInput& in, const RunHistogram& runs, const uin
   c.d.block_log2 = sparse_block_log2(in.elements, in.kept);
   const uint64_t blocks = tensor_blocks(c.d), block_symbols = in.kept / blocks + 1;
   const unsigned alphabet =
-      options.index_bits ? 1u << options.index_bits : smallest_alphabet(runs, block_symbols, options.entropy);
+      options.index_bits ? 1u << options.index_bits : best_alphabet(runs, block_symbols, options.entropy, nullptr);
   c.d.escape = alphabet - 1;
   uint64_t gap_counts[256];
   escape_counts(runs, alphabet, gap_counts);
