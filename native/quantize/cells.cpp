@@ -35,7 +35,7 @@ void CellMap::design(const uint64_t* counts, double target) noexcept {
     bool changed = false;
     for (size_t p = 0; p < kPrefixes; p++) {
       if (full[p]) continue;
-      const double limit = static_cast<double>(counts[p]) * 2;
+      const double limit = static_cast<double>(counts[p]) * 32;
       wanted[p] = open > 0 ? left * share[p] / open : 0;
       if (wanted[p] > limit) {
         wanted[p] = limit;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cells.h"
+#include "histogram.h"
 #include "lloyd.h"
 #include "order.h"
 #include "partition.h"
@@ -59,6 +60,12 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   summary = KmeansSummary{};
   if (request.clusters < 1 || request.clusters > kMaxClusters || request.count > 0xffffffffull)
     return fail(Status::arg);
+  if (request.algorithm == KmeansAlgorithm::histogram) {
+    bool taken = false;
+    const Result quick = histogram_kmeans(job, request, centroids, counts, summary, &taken);
+    if (!quick || taken) return quick;
+    summary = KmeansSummary{};
+  }
   Collected collected;
   Result done = collect(job, request, collected);
   if (!done) return done;

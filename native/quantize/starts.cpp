@@ -14,9 +14,6 @@ size_t cells_for(uint32_t clusters) noexcept {
   return wanted < kCells ? kCells : wanted > (size_t{1} << 20) ? size_t{1} << 20 : wanted;
 }
 
-namespace {
-
-// Centroids of the cheapest partition of the cells; `lambda` goes in as a guess and comes out as found.
 Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters, double* lambda, float* centroids,
                            double* cost) noexcept {
   Array<Node> nodes;
@@ -34,8 +31,6 @@ Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters
   *cost = value(total);
   return Result{};
 }
-
-}  // namespace
 
 Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids) noexcept {
   Cells cells;

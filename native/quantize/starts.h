@@ -3,6 +3,14 @@
 
 namespace dc {
 
+// How many cells serve so many clusters.
+size_t cells_for(uint32_t clusters) noexcept;
+
+// Centroids of the cheapest partition of the cells, and its squared error; `lambda` (the price of a cluster) goes in as
+// a guess and comes out as found.
+Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters, double* lambda, float* centroids,
+                           double* cost) noexcept;
+
 // Starting centroids for Lloyd, ascending (equal ones are allowed: Lloyd's rule for empty clusters parts them).
 Result starting_centroids(const Job& job, const KmeansRequest& request, const SortedPoints& points,
                           float* centroids) noexcept;

@@ -195,7 +195,9 @@ static void threads_and_levels_agree() {
   for (const KmeansAlgorithm algorithm : {KmeansAlgorithm::histogram, KmeansAlgorithm::lloyd}) {
     const Outcome one = run(x, ask(32, algorithm, KmeansStart::density));
     CHECK(one.result && one.centroids.size() == 32);
-    CHECK(is_fixed_point(x, one.centroids));
+    // The histogram takes one step on so many values; what it says of itself must be true.
+    CHECK(is_fixed_point(x, one.centroids) == one.summary.converged);
+    CHECK(one.summary.converged || algorithm == KmeansAlgorithm::histogram);
     for (int level = 0; level < levels().count; level++) {
       for (const unsigned threads : {1u, 2u, 4u, 8u}) {
         const Outcome other = run(x, ask(32, algorithm, KmeansStart::density), {}, threads, levels().level[level]);
@@ -238,6 +240,50 @@ static void optimum_against_the_textbook() {
   CHECK(sampled.summary.inertia > cells.summary.inertia && sampled.summary.inertia < cells.summary.inertia * 1.3);
 }
 
+// On many values the histogram neither sorts nor copies; its answer is scored plainly here, masks and zeros included.
+static void histogram_of_many() {
+  std::vector<float> x = normal(21, 700000);
+  for (size_t i = 0; i < x.size(); i += 5000) x[i] *= 40;
+  for (size_t i = 3; i < x.size(); i += 7) x[i] = i % 2 ? 0.0f : -0.0f;
+  Guarded<uint32_t> mask((x.size() + 31) / 32);
+  for (size_t w = 0; w < mask.size(); w++) mask[w] = static_cast<uint32_t>(random_u64(5, w)) | 0x11111111u;
+  for (const uint32_t k : {2u, 32u, 256u, 1000u}) {
+    for (int kind = 0; kind < 4; kind++) {
+      KmeansRequest request = ask(k, KmeansAlgorithm::histogram);
+      request.mask = kind & 1 ? mask.data() : nullptr;
+      request.ignore_zeros = kind & 2;
+      const Outcome out = run(x, request, {}, 2);
+      CHECK(out.result && out.centroids.size() == k);
+      std::vector<float> part;
+      for (size_t i = 0; i < x.size(); i++) {
+        if ((request.mask && !(mask[i / 32] >> (i % 32) & 1)) || (request.ignore_zeros && x[i] == 0)) continue;
+        part.push_back(x[i]);
+      }
+      CHECK(out.summary.kept == part.size());
+      std::vector<uint32_t> counts(k);
+      long double error = 0;
+      for (float v : part) {
+        size_t c = std::lower_bound(out.centroids.begin(), out.centroids.end(), v) - out.centroids.begin();
+        if (c == k ||
+            (c > 0 && static_cast<double>(v) <= (static_cast<double>(out.centroids[c - 1]) + out.centroids[c]) / 2))
+          c--;
+        counts[c]++;
+        const long double d = static_cast<long double>(v) - out.centroids[c];
+        error += d * d;
+      }
+      CHECK(counts == out.counts);
+      CHECK(std::fabs(static_cast<double>(error) / out.summary.inertia - 1) < 1e-12);
+      const Outcome best = run(part, ask(k, KmeansAlgorithm::optimal), {}, 2);
+      CHECK(out.summary.inertia <= best.summary.inertia * 1.0002);
+      CHECK(run(x, request, {}, 3, levels().level[levels().count - 1]).centroids == out.centroids);
+    }
+  }
+  x[400000] = NAN;
+  CHECK(run(x, ask(8, KmeansAlgorithm::histogram), {}, 2).result.offset == 400000);
+  const std::vector<float> few(400000, 3.0f);
+  CHECK(run(few, ask(8, KmeansAlgorithm::histogram), {}, 2).centroids == std::vector<float>{3});
+}
+
 static void starts_reach_fixed_points() {
   const std::vector<float> x = normal(9, 50000);
   for (const KmeansStart start : {KmeansStart::linear, KmeansStart::density, KmeansStart::random,
@@ -254,6 +300,7 @@ int main() {
   masks();
   threads_and_levels_agree();
   optimum_against_the_textbook();
+  histogram_of_many();
   starts_reach_fixed_points();
   return finish();
 }
