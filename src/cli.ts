@@ -1,17 +1,10 @@
 #!/usr/bin/env node
-import { Command, CommanderError, Option } from 'commander'
-import { wholeNumber } from './cli/arguments.js'
+import { Argument, Command, CommanderError, Option } from 'commander'
+import { formats, overrides, wholeNumber } from './cli/arguments.js'
 import { EXIT } from './cli/exit-code.js'
+import { endQuietlyOnClosedPipe } from './cli/streams.js'
 
 const { version } = require('../package.json') as { version: string }
-
-/** A reader that has seen enough (head) closes our stdout: that is no failure of ours, and no trace. */
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok)
-    throw error
-  })
-}
 
 function subcommand(program: Command, usage: string, description: string): Command {
   return program
@@ -30,6 +23,54 @@ function build(): Command {
     .exitOverride()
     .showHelpAfterError('(deepcompress help <command> shows its options)')
 
+  subcommand(program, 'compress', 'a model file (.safetensors, .npz, .npy, model.json) into one .dcz file')
+    .argument('<model>', 'the model, or - for standard input')
+    .requiredOption('-o, --output <file>', 'the archive to write, or - for standard output')
+    .option('--recipe <file>', 'rules for the tensors, as JSON')
+    .option(
+      '--density <pattern=share>',
+      'share of weights to keep, as in fc*=0.08 (may be repeated)',
+      overrides.density,
+    )
+    .option('--clusters <pattern=count>', 'shared values, as in conv*=256 (may be repeated)', overrides.clusters)
+    .addOption(new Option('--format <format>', 'format of the model').choices(formats))
+    .option('--force', 'replace an existing file')
+    .action(async (input, options) => {
+      const { compressCommand } = await import('./cli/compress.js')
+      await compressCommand(input, options)
+    })
+  subcommand(program, 'decompress', 'an archive back into a model file')
+    .argument('<archive>', 'the .dcz file, or - for standard input')
+    .requiredOption(
+      '-o, --output <file>',
+      'the model to write (.safetensors, .npz, .npy, model.json), or - for standard output',
+    )
+    .addOption(new Option('--format <format>', 'format to write (default: by the extension)').choices(formats))
+    .option('--force', 'replace existing files')
+    .action(async (input, options) => {
+      const { decompressCommand } = await import('./cli/decompress.js')
+      await decompressCommand(input, options)
+    })
+  subcommand(program, 'inspect', 'what an archive holds, from its header: layers, shapes, bits, bytes, ratio')
+    .argument('<archive>', 'the .dcz file, or - for standard input')
+    .action(async (input, options) => {
+      const { inspectCommand } = await import('./cli/inspect.js')
+      await inspectCommand(input, options)
+    })
+  subcommand(program, 'verify', 'checks all of an archive, decoding included; exit 3 when it is damaged')
+    .argument('<archive>', 'the .dcz file, or - for standard input')
+    .action(async (input, options) => {
+      const { verifyCommand } = await import('./cli/verify.js')
+      await verifyCommand(input, options)
+    })
+  subcommand(program, 'bench', "this machine's figures")
+    .addArgument(new Argument('[what]', 'what to measure').choices(['kmeans']).default('kmeans'))
+    .option('--count <n>', 'only the first so many weights', wholeNumber('count', 1, 2 ** 31))
+    .option('--rounds <n>', 'measured rounds', wholeNumber('rounds', 1, 1000))
+    .action(async (what, options) => {
+      const { benchCommand } = await import('./cli/bench.js')
+      await benchCommand(what, options)
+    })
   subcommand(program, 'demo', 'real training on real MNIST: the whole paper on one screen')
     .addOption(new Option('--net <name>', 'the net').choices(['lenet-300-100', 'lenet-5']).default('lenet-300-100'))
     .option('--seed <n>', 'seed of weights and order', wholeNumber('seed', 0, 2 ** 31 - 1), 1)
@@ -51,4 +92,5 @@ async function main(): Promise<void> {
   }
 }
 
+endQuietlyOnClosedPipe()
 main()

@@ -1,0 +1,197 @@
+import * as assert from './assert.js'
+import { layerReport } from './container/layer-report.js'
+import type { TensorDescriptor } from './container/layout.js'
+import { type Limits, resolveLimits } from './container/limits.js'
+import { type ByteSource, type ParsedArchive, readArchive, readSection } from './container/reader.js'
+import { type Saved, type SaveOptions, saveFile } from './container/save.js'
+import { decodeTensor, fastCrc32c, inFile, verifyArchive } from './decode/decode.js'
+import { DeepCompressionError, printable } from './errors.js'
+import { openBytes } from './models/source.js'
+import { resolveJob } from './native/job.js'
+import type { Report } from './report.js'
+import type { JobOptions } from './tensor.js'
+
+export interface OpenOptions {
+  limits?: Partial<Limits>
+}
+
+/** Where an archive's bytes are. */
+interface Store extends ByteSource {
+  chunks(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+  close(): Promise<void>
+}
+
+const COPY_BYTES = 8 << 20
+
+/** Bytes in memory, in pieces that lie end to end. */
+function memoryStore(chunks: readonly Uint8Array[]): Store {
+  const starts: number[] = [0]
+  for (const chunk of chunks) starts.push(starts.at(-1)! + chunk.length)
+  const length = starts.at(-1)!
+  return {
+    length,
+    async read(offset, size) {
+      if (offset + size > length) throw new DeepCompressionError('TRUNCATED', 'the archive ends too early', { offset })
+      const whole = chunks.findIndex((chunk, i) => offset >= starts[i]! && offset + size <= starts[i]! + chunk.length)
+      if (whole >= 0) return chunks[whole]!.subarray(offset - starts[whole]!, offset - starts[whole]! + size)
+      const bytes = new Uint8Array(size)
+      for (const [i, chunk] of chunks.entries()) {
+        const from = Math.max(offset, starts[i]!)
+        const to = Math.min(offset + size, starts[i + 1]!)
+        if (from < to) bytes.set(chunk.subarray(from - starts[i]!, to - starts[i]!), from - offset)
+      }
+      return bytes
+    },
+    chunks: () => chunks,
+    close: async () => {},
+  }
+}
+
+async function fileStore(path: string): Promise<Store> {
+  const source = await openBytes(path)
+  return {
+    length: source.length,
+    read: (offset, length) => source.read(offset, length),
+    async *chunks() {
+      for (let at = 0; at < source.length; at += COPY_BYTES) {
+        yield await source.read(at, Math.min(COPY_BYTES, source.length - at))
+      }
+    },
+    close: () => source.close(),
+  }
+}
+
+/** A `.dcz` archive: its header is read and checked, its tensors are decoded when they are asked for. */
+export class Archive {
+  private closed = false
+
+  private constructor(
+    private readonly store: Store,
+    private readonly parsed: ParsedArchive,
+    private readonly limits: Readonly<Limits>,
+  ) {}
+
+  /** @internal */
+  static async open(store: Store, options: OpenOptions = {}): Promise<Archive> {
+    const limits = resolveLimits(assert.options<OpenOptions>('options', options, ['limits']).limits)
+    try {
+      return new Archive(store, await readArchive(store, limits), limits)
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  }
+
+  /** @internal An archive that was just written; it goes through the same checks as any other. */
+  static fromChunks(chunks: readonly Uint8Array[]): Promise<Archive> {
+    return Archive.open(memoryStore(chunks))
+  }
+
+  private use(): ParsedArchive {
+    if (this.closed) throw new DeepCompressionError('CLOSED', 'the archive was disposed of')
+    return this.parsed
+  }
+
+  /** What the header says of each tensor, by name. */
+  get tensors(): ReadonlyMap<string, TensorDescriptor> {
+    return this.use().tensors
+  }
+
+  get metadata(): ReadonlyMap<string, string> {
+    return this.use().metadata
+  }
+
+  /** Bytes of the file. */
+  get byteLength(): number {
+    return this.use().fileBytes
+  }
+
+  /** One tensor, dense, in C order. Its checksums are checked first. */
+  async decode(name: string, job?: JobOptions): Promise<Float32Array<ArrayBuffer>> {
+    const parsed = this.use()
+    const resolved = resolveJob(job)
+    const tensor = parsed.tensors.get(assert.text('name', name))
+    if (!tensor) {
+      throw new DeepCompressionError('ARG', `the archive has no tensor ${printable(name)}`, { section: name })
+    }
+    if (!tensor.section) return decodeTensor(tensor, new Uint8Array(0), { limits: this.limits }, resolved)
+    const payload = await readSection(parsed, tensor.section, this.store, fastCrc32c)
+    try {
+      return await decodeTensor(tensor, payload, { limits: this.limits, checksums: false }, resolved)
+    } catch (error) {
+      throw inFile(error, tensor, tensor.section)
+    }
+  }
+
+  /** Every tensor, dense; refused before anything is allocated when together they exceed `limits.maxDecodedBytes`. */
+  async decodeAll(job?: JobOptions): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    const { tensors, denseBytes } = this.use()
+    if (denseBytes > this.limits.maxDecodedBytes) {
+      throw new DeepCompressionError(
+        'LIMIT',
+        `all tensors together have ${denseBytes} bytes; maxDecodedBytes is ${this.limits.maxDecodedBytes}`,
+        { limit: 'maxDecodedBytes', declared: denseBytes, allowed: this.limits.maxDecodedBytes },
+      )
+    }
+    const values = new Map<string, Float32Array<ArrayBuffer>>()
+    for (const name of tensors.keys()) values.set(name, await this.decode(name, job))
+    return values
+  }
+
+  /** Checks every section and decodes every tensor; throws the first damage it finds, with the section's name. */
+  verify(job?: JobOptions): Promise<void> {
+    return verifyArchive(this.use(), this.store, { limits: this.limits }, job)
+  }
+
+  /** The paper's table, in bytes of this file. */
+  report(): Report {
+    const { tensors, denseBytes, fileBytes } = this.use()
+    const layers = [...tensors.values()].map(layerReport)
+    return {
+      originalBytes: denseBytes,
+      compressedBytes: fileBytes,
+      ratio: denseBytes / fileBytes,
+      containerBytes: fileBytes - layers.reduce((sum, layer) => sum + layer.storedBytes, 0),
+      layers,
+    }
+  }
+
+  /** Saves the file, whole or not at all (`saveFile`). */
+  save(path: string, options?: SaveOptions): Promise<Saved> {
+    this.use()
+    return saveFile(path, this.store.chunks(), options)
+  }
+
+  /** The file in one array. */
+  async toBytes(): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(this.use().fileBytes)
+    let at = 0
+    for await (const chunk of this.store.chunks()) {
+      bytes.set(chunk, at)
+      at += chunk.length
+    }
+    return bytes
+  }
+
+  /** Lets go of the file or the bytes; a second call does nothing. */
+  dispose(): void {
+    if (this.closed) return
+    this.closed = true
+    this.store.close().catch(() => {}) // the descriptor is gone in any case
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/**
+ * Opens an archive: a path, or the bytes of a file (they are not copied and must not change). Reads and checks the header only.
+ *
+ * @throws ERR_DC_MAGIC, ERR_DC_VERSION, ERR_DC_FEATURE, ERR_DC_TRUNCATED, ERR_DC_TRAILING, ERR_DC_CHECKSUM, ERR_DC_STRUCTURE (damaged
+ *   or not an archive), ERR_DC_LIMIT, ERR_DC_IO
+ */
+export async function openArchive(pathOrBytes: string | Uint8Array, options?: OpenOptions): Promise<Archive> {
+  if (typeof pathOrBytes === 'string') return Archive.open(await fileStore(pathOrBytes), options)
+  return Archive.open(memoryStore([assert.uint8('pathOrBytes', pathOrBytes)]), options)
+}

@@ -1,0 +1,97 @@
+import { Archive } from './archive.js'
+import * as assert from './assert.js'
+import { ArchiveWriter } from './container/writer.js'
+import { fastCrc32c } from './decode/decode.js'
+import { type EncodedTensor, encodeTensor } from './encode/encode.js'
+import { DeepCompressionError, isDeepCompressionError, printable } from './errors.js'
+import { ownedInput, type ResolvedJob, resolveJob, throwIfAborted } from './native/job.js'
+import { pruneOwned } from './prune/prune.js'
+import { sharedWeights } from './quantize/shared-weights.js'
+import { type Recipe, ResolvedRecipe, type ResolvedRule } from './recipe.js'
+import { elementCount, type JobOptions, type WeightTensor } from './tensor.js'
+
+/** Keeps every weight that is not zero. */
+const NON_ZERO = Object.freeze({ by: 'threshold', amount: 0 } as const)
+
+/**
+ * The pipeline (paper, Figure 1, without the training): each tensor is pruned, its weights shared, its codes and gaps encoded, by the first rule
+ * of the recipe that matches its name. One tensor is in memory at a time, besides the encoded bytes.
+ *
+ * A tensor that has at most `clusters` distinct values but zero is stored exactly. Zeros stay zero.
+ *
+ * @param tensors values are copied, or with `job.consume` taken
+ * @param metadata string pairs that go along
+ * @throws ERR_DC_ARG (recipe, names, shapes), ERR_DC_NONFINITE with the tensor's name, ERR_DC_NOMEM, ERR_DC_ABORTED
+ */
+export async function compress(
+  tensors: Iterable<WeightTensor> | AsyncIterable<WeightTensor>,
+  recipe?: Recipe,
+  job?: JobOptions,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Promise<Archive> {
+  const resolved = resolveJob(job)
+  const rules = new ResolvedRecipe(recipe)
+  const writer = new ArchiveWriter(fastCrc32c)
+  for (const [key, value] of metadata) writer.setMetadata(key, value)
+  for await (const tensor of tensors) {
+    throwIfAborted(resolved, 'compress')
+    writer.add(await compressTensor(tensor, rules, resolved))
+  }
+  return Archive.fromChunks(writer.toChunks())
+}
+
+async function compressTensor(given: WeightTensor, rules: ResolvedRecipe, job: ResolvedJob): Promise<EncodedTensor> {
+  const name = assert.text('a tensor name', given.name)
+  const checked = assert.float32(`the values of tensor ${printable(name)}`, given.values, job.copyShared)
+  const values = (await ownedInput(name, checked, job)) as Float32Array<ArrayBuffer>
+  if (values.length !== elementCount(given.shape)) {
+    throw new DeepCompressionError(
+      'ARG',
+      `tensor ${printable(name)} has ${values.length} values; its shape says ${elementCount(given.shape)}`,
+      { section: name },
+    )
+  }
+  try {
+    return await runStages({ name, shape: given.shape, values }, rules.ruleFor(name, given.shape), job)
+  } catch (error) {
+    throw named(error, name)
+  }
+}
+
+async function runStages(
+  { name, shape, values }: WeightTensor & { values: Float32Array<ArrayBuffer> },
+  rule: ResolvedRule,
+  job: ResolvedJob,
+): Promise<EncodedTensor> {
+  // These arrays are ours: the stages take them and make no copies.
+  const ours: ResolvedJob = Object.freeze({ ...job, consume: true })
+  if (!rule.quantize || values.length === 0) {
+    if (rule.prune) {
+      const { mask } = await pruneOwned(values, rule.prune, job, name)
+      for (let i = 0; i < values.length; i++) if (!((mask[i >>> 5]! >>> (i & 31)) & 1)) values[i] = 0
+    }
+    return encodeTensor({ name, shape, values }, rule.encode, ours)
+  }
+  const pruned = await pruneOwned(values, rule.prune ?? NON_ZERO, job, name)
+  const mask = pruned.kept < values.length ? pruned.mask : null
+  const { method: _, ...options } = rule.quantize
+  const shared = await sharedWeights(
+    values,
+    { ...options, ...(mask ? { mask: mask.slice() } : {}) },
+    ours as JobOptions,
+  )
+  const codes = shared.codes as Uint8Array<ArrayBuffer> // 256 clusters at the most
+  const tensor = { name, shape, mask, kept: pruned.kept, codes, codebook: shared.centroids }
+  return encodeTensor(tensor, rule.encode, ours)
+}
+
+/** The stages below do not all know the tensor's name. */
+function named(error: unknown, name: string): unknown {
+  if (!isDeepCompressionError(error) || error.section === name || error.code === 'ERR_DC_ABORTED') return error
+  const status = error.code.slice('ERR_DC_'.length) as ConstructorParameters<typeof DeepCompressionError>[0]
+  return new DeepCompressionError(status, `tensor ${printable(name)}: ${error.message}`, {
+    section: name,
+    ...(error.offset === undefined ? {} : { offset: error.offset }),
+    cause: error,
+  })
+}
