@@ -1,5 +1,8 @@
+export { Archive, type OpenOptions, openArchive } from './archive.js'
+export { compress } from './compress.js'
 export type { TensorDescriptor } from './container/layout.js'
 export type { Limits } from './container/limits.js'
+export { cleanup, type Saved, type SaveOptions, saveFile, saveFileSync } from './container/save.js'
 export { decodeQuantized, decodeQuantizedSync, decodeTensor, decodeTensorSync } from './decode/decode.js'
 export { type EncodedTensor, type EncodeOptions, encodeTensor, encodeTensorSync } from './encode/encode.js'
 export {
@@ -39,4 +42,6 @@ export {
   kmeans1dSync,
 } from './quantize/kmeans.js'
 export { type SharedWeights, sharedWeights } from './quantize/shared-weights.js'
+export { DEFAULT_RECIPE, type QuantizeRule, type Recipe, type Rule } from './recipe.js'
+export { formatReport, type LayerReport, type Report } from './report.js'
 export type { JobOptions, Progress, QuantizedTensor, WeightTensor } from './tensor.js'

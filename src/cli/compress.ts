@@ -52,7 +52,12 @@ export async function compressCommand(input: string, options: CompressOptions): 
     try {
       run.progress.begin(model.entries.reduce((sum, { shape }) => sum + elementCount(shape), 0))
       const recipe = await recipeFor(model, options)
-      const archive = await compress(counted(model, run), recipe, { ...run.job, consume: true }, packMetadata(model.metadata))
+      const archive = await compress(
+        counted(model, run),
+        recipe,
+        { ...run.job, consume: true },
+        packMetadata(model.metadata),
+      )
       try {
         await write(archive, options, run)
         if (output === STANDARD) return

@@ -1,7 +1,7 @@
 import os from 'node:os'
 import { types } from 'node:util'
 import * as assert from '../assert.js'
-import { DeepCompressionError, STATUS_NAMES, type StatusName } from '../errors.js'
+import { DeepCompressionError, printable, STATUS_NAMES, type StatusName } from '../errors.js'
 import type { JobOptions, Progress } from '../tensor.js'
 import type { Done } from './binding.js'
 
@@ -86,7 +86,7 @@ export function statusError(
   const statusName = (STATUS_NAMES[status] ?? 'ADDON') as StatusName
   if (statusName === 'ABORTED') return abortedError(signal, name.stage)
   const offset = (control[2]! >>> 0) + (control[3]! >>> 0) * 2 ** 32
-  const subject = name.tensor ? `${name.stage}: tensor ${name.tensor}` : `${name.stage}: the input`
+  const subject = name.tensor ? `${name.stage}: tensor ${printable(name.tensor)}` : `${name.stage}: the input`
   const what = MESSAGES[statusName] ?? `was refused (${statusName})`
   return new DeepCompressionError(statusName, `${subject} ${what} (at ${offset})`, {
     section: name.tensor ?? name.stage,

@@ -1,0 +1,173 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import fc from 'fast-check'
+import { type Archive, compress, openArchive, type Recipe, type WeightTensor } from '../../src/index.js'
+
+const tensor = (name: string, shape: number[], values: number[] | Float32Array): WeightTensor => ({
+  name,
+  shape,
+  values: Float32Array.from(values),
+})
+
+/** Weights of a bell shape, the same everywhere. */
+function weights(count: number, seed: number): Float32Array {
+  let state = seed
+  const next = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return (state >>> 8) / 2 ** 24
+  }
+  return Float32Array.from({ length: count }, () => 0.1 * (next() + next() + next() + next() - 2))
+}
+
+const SHARED: Recipe = { rules: [{ match: '*', quantize: { clusters: 16 } }] }
+
+describe('compress', () => {
+  it('01 stores losslessly what no rule quantizes', async () => {
+    const values = weights(5000, 1)
+    using archive = await compress([tensor('w', [50, 100], values)], { rules: [] })
+    expect(await archive.decode('w')).toEqual(values)
+    expect(archive.tensors.get('w')).toMatchObject({ shape: [50, 100], layout: 'raw', clusters: 0 })
+  })
+
+  it('02 keeps exactly the asked share, the largest weights, each at one of the shared values', async () => {
+    const values = weights(10_000, 2)
+    const recipe: Recipe = { rules: [{ match: '*', prune: { density: 0.08 }, quantize: { clusters: 8 } }] }
+    using archive = await compress([tensor('w', [100, 100], values)], recipe)
+    const decoded = await archive.decode('w')
+    const kept = [...decoded.keys()].filter((i) => decoded[i] !== 0)
+    expect(kept.length).toBe(800)
+    const smallest = Math.min(...kept.map((i) => Math.abs(values[i]!)))
+    const largestGone = Math.max(...[...values.keys()].filter((i) => decoded[i] === 0).map((i) => Math.abs(values[i]!)))
+    expect(smallest).toBeGreaterThanOrEqual(largestGone)
+    expect(new Set(decoded).size).toBe(9)
+    expect(archive.report().layers[0]).toMatchObject({ weights: 10_000, kept: 800, clusters: 8 })
+  })
+
+  it('03 stores weights of few distinct values exactly, zeros as zeros', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(0, 0.5, -1, 2, 1e-40, -3e38, 7, 0.1), { maxLength: 400 }),
+        async (list) => {
+          const values = Float32Array.from(list)
+          using archive = await compress([tensor('w', [list.length], values)], SHARED)
+          expect(await archive.decode('w')).toEqual(values)
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+
+  it('04 any shape, zero dimensions and scalars included, comes back', async () => {
+    const tensors = [
+      tensor('scalar', [], [3]),
+      tensor('none', [0, 5], []),
+      tensor('__proto__', [2, 1, 2], [1, 2, 3, 4]),
+      tensor('all zero', [300], new Float32Array(300)),
+      tensor('../x', [1], [-1]),
+    ]
+    using archive = await compress(tensors, SHARED)
+    const back = await archive.decodeAll()
+    for (const { name, values } of tensors) expect([name, back.get(name)]).toEqual([name, values])
+    expect([...archive.tensors].map(([name, { shape }]) => [name, shape]).sort()).toEqual(
+      tensors.map(({ name, shape }) => [name, shape]).sort(),
+    )
+    await archive.verify()
+  })
+
+  it('05 the bytes do not depend on threads, order or source', async () => {
+    const tensors = [tensor('a', [70_000], weights(70_000, 3)), tensor('b', [300], weights(300, 4))]
+    const recipe: Recipe = { rules: [{ match: '*', prune: { density: 0.3 }, quantize: { clusters: 64 } }] }
+    const bytes = async (archive: Archive) => Buffer.from(await archive.toBytes())
+    const first = await bytes(await compress(tensors, recipe, { threads: 1 }))
+    for (const threads of [2, 3, 8])
+      expect((await bytes(await compress(tensors, recipe, { threads }))).equals(first)).toBe(true)
+    async function* later() {
+      for (const one of [...tensors].reverse()) yield one
+    }
+    expect((await bytes(await compress(later(), recipe))).equals(first)).toBe(true)
+    using again = await openArchive(first)
+    expect((await bytes(again)).equals(first)).toBe(true)
+  })
+
+  it('06 inputs are not changed, and with consume they are taken', async () => {
+    const values = weights(3000, 5)
+    const copy = values.slice()
+    await compress([{ name: 'w', shape: [3000], values }], { rules: [{ match: '*', prune: { density: 0.1 } }] })
+    expect(values).toEqual(copy)
+    await compress([{ name: 'w', shape: [3000], values }], SHARED, { consume: true })
+    expect(values.length).toBe(0)
+  })
+
+  it('07 saves, opens from the file and from bytes, and goes on after a dispose with errors only', async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dc-archive-'))
+    try {
+      const file = path.join(folder, 'w.dcz')
+      const written = await compress([tensor('w', [3000], weights(3000, 6))], SHARED, {}, new Map([['author', 'ü']]))
+      await written.save(file)
+      const values = await written.decode('w')
+      using opened = await openArchive(file)
+      expect(await opened.decode('w')).toEqual(values)
+      expect([...opened.metadata]).toEqual([['author', 'ü']])
+      expect(opened.report()).toEqual(written.report())
+      expect(opened.report().compressedBytes).toBe(fs.statSync(file).size)
+      written.dispose()
+      written.dispose()
+      expect(() => written.tensors).toThrow(expect.objectContaining({ code: 'ERR_DC_CLOSED' }))
+      await expect(written.decode('w')).rejects.toMatchObject({ code: 'ERR_DC_CLOSED' })
+    } finally {
+      fs.rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('08 says what is wrong with a tensor, by its name', async () => {
+    const cases: [WeightTensor[], string][] = [
+      [[tensor('bad', [2], [1, Number.NaN])], 'ERR_DC_NONFINITE'],
+      [[tensor('bad', [2], [1, Infinity])], 'ERR_DC_NONFINITE'],
+      [[tensor('bad', [3], [1, 2])], 'ERR_DC_ARG'],
+      [[tensor('bad', [1], [1]), tensor('bad', [1], [1])], 'ERR_DC_ARG'],
+      [[tensor('', [1], [1])], 'ERR_DC_ARG'],
+    ]
+    for (const [tensors, code] of cases) {
+      for (const recipe of [SHARED, { rules: [] }])
+        await expect(compress(tensors, recipe)).rejects.toMatchObject({ code })
+    }
+    await expect(compress([tensor('bad', [2], [1, Number.NaN])], SHARED)).rejects.toMatchObject({
+      message: expect.stringContaining('"bad"'),
+    })
+    await expect(compress([{ name: 'x', shape: [1], values: [1] as never }])).rejects.toMatchObject({
+      code: 'ERR_DC_TYPE',
+    })
+  })
+
+  it('09 damage is found by verify and by decode, with the name of the tensor', async () => {
+    using archive = await compress([tensor('w', [3000], weights(3000, 7))], SHARED)
+    const bytes = await archive.toBytes()
+    bytes[bytes.length - 100]! ^= 1
+    using damaged = await openArchive(bytes)
+    await expect(damaged.verify()).rejects.toMatchObject({
+      code: 'ERR_DC_CHECKSUM',
+      section: expect.stringContaining('w'),
+    })
+    await expect(damaged.decode('w')).rejects.toMatchObject({ code: 'ERR_DC_CHECKSUM' })
+    await expect(damaged.decode('v')).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
+  })
+
+  it('10 limits hold before anything is allocated', async () => {
+    using archive = await compress([tensor('zeros', [1 << 20], new Float32Array(1 << 20))], SHARED)
+    const bytes = await archive.toBytes()
+    using small = await openArchive(bytes, { limits: { maxDecodedBytes: 1 << 20 } })
+    await expect(small.decode('zeros')).rejects.toMatchObject({ code: 'ERR_DC_LIMIT', limit: 'maxDecodedBytes' })
+    await expect(small.decodeAll()).rejects.toMatchObject({ code: 'ERR_DC_LIMIT', limit: 'maxDecodedBytes' })
+    await expect(openArchive(bytes, { limits: { maxElements: 1000 } })).rejects.toMatchObject({ code: 'ERR_DC_LIMIT' })
+    await expect(openArchive(bytes, { limit: {} } as never)).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
+  })
+
+  it('11 an abort ends it', async () => {
+    const controller = new AbortController()
+    controller.abort()
+    await expect(compress([tensor('w', [1], [1])], SHARED, { signal: controller.signal })).rejects.toMatchObject({
+      code: 'ERR_DC_ABORTED',
+    })
+  })
+})
