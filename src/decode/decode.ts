@@ -19,9 +19,14 @@ export interface DecodeOptions {
   checksums?: boolean
   /** Only elements `first` .. `first + count - 1` in C order; only the blocks they touch are decoded. */
   range?: { first: number; count: number }
+  /**
+   * Where to write: exactly as many floats as are decoded. Must not be read, changed or transferred before the promise settles; after
+   * an error its contents are open. A fresh array of 64 MiB costs about as much as decoding into it.
+   */
+  out?: Float32Array<ArrayBuffer>
 }
 
-const KEYS = ['allowNonFinite', 'limits', 'checksums', 'range'] as const
+const KEYS = ['allowNonFinite', 'limits', 'checksums', 'range', 'out'] as const
 
 interface Resolved {
   allowNonFinite: boolean
@@ -71,7 +76,12 @@ function prepareValues(
   checkLimit(limits, 'maxDecodedBytes', 4 * count, `decoded bytes of tensor ${printable(tensor.name)}`)
   const native = binding()
   const fields = descriptorToFields(tensor)
-  const output = assert.allocate(`tensor ${printable(tensor.name)}`, count, (length) => new Float32Array(length))
+  const output =
+    options?.out ?? assert.allocate(`tensor ${printable(tensor.name)}`, count, (length) => new Float32Array(length))
+  assert.float32('out', output)
+  if (output.length !== count) {
+    throw new DeepCompressionError('ARG', `out has ${output.length} elements, expected ${count}`, { section: 'out' })
+  }
   return {
     output,
     call: (...run) => native.decodeValues(payload, fields, sums, allowNonFinite, first, output, ...run),
@@ -150,7 +160,7 @@ function prepareCodes(
 export async function decodeQuantized(
   tensor: TensorDescriptor,
   payload: Uint8Array,
-  options?: Omit<DecodeOptions, 'range'>,
+  options?: Omit<DecodeOptions, 'range' | 'out'>,
   job?: JobOptions | ResolvedJob,
 ): Promise<QuantizedTensor> {
   const resolved = resolveJob(job)
@@ -163,7 +173,7 @@ export async function decodeQuantized(
 export function decodeQuantizedSync(
   tensor: TensorDescriptor,
   payload: Uint8Array,
-  options?: Omit<DecodeOptions, 'range'>,
+  options?: Omit<DecodeOptions, 'range' | 'out'>,
   job?: JobOptions | ResolvedJob,
 ): QuantizedTensor {
   const resolved = resolveJob(job)

@@ -227,4 +227,51 @@ describe('decode', () => {
       allowed: 3999,
     })
   })
+
+  test('11. values are written into the array that is passed as out', async () => {
+    const tensor = quantized([1000], 0.5, 4, 1)
+    const { descriptor, payload } = encodeTensorSync(tensor)
+    const out = new Float32Array(1000)
+    expect(await decodeTensor(descriptor, payload, { out })).toBe(out)
+    expectSame(out, dense(tensor))
+    await expect(decodeTensor(descriptor, payload, { out: new Float32Array(999) })).rejects.toMatchObject({
+      code: 'ERR_DC_ARG',
+    })
+  })
+
+  test('12. NaN and infinities are refused with their index, and kept where they are allowed', () => {
+    const values = Float32Array.of(1, 2, Number.NaN, Infinity)
+    expect(() => encodeTensorSync({ name: 'w', shape: [4], values })).toThrow(
+      expect.objectContaining({ code: 'ERR_DC_NONFINITE', offset: 2 }),
+    )
+    const { descriptor, payload } = encodeTensorSync({ name: 'w', shape: [4], values }, { allowNonFinite: true })
+    expect(() => decodeTensorSync(descriptor, payload)).toThrow(expect.objectContaining({ code: 'ERR_DC_VALUE' }))
+    expect(decodeTensorSync(descriptor, payload, { allowNonFinite: true })).toEqual(values)
+  })
+
+  test('13. an aborted decode rejects with ERR_DC_ABORTED', async () => {
+    const { descriptor, payload } = encodeTensorSync(quantized([1000], 0.5, 4, 1))
+    await expect(decodeTensor(descriptor, payload, {}, { signal: AbortSignal.abort('why') })).rejects.toMatchObject({
+      code: 'ERR_DC_ABORTED',
+      cause: 'why',
+    })
+  })
+
+  test('14. unknown options, wrong lengths and wrong kinds are refused before any work', () => {
+    const tensor = quantized([100], 0.5, 4, 1)
+    const arg = expect.objectContaining({ code: 'ERR_DC_ARG' })
+    const type = expect.objectContaining({ code: 'ERR_DC_TYPE' })
+    expect(() => encodeTensorSync(tensor, { layot: 'dense' } as never)).toThrow(arg)
+    expect(() => encodeTensorSync(tensor, { indexBits: 9 })).toThrow(arg)
+    expect(() => encodeTensorSync(tensor, { layout: 'csr' as never })).toThrow(arg)
+    expect(() => encodeTensorSync({ ...tensor, shape: [200] })).toThrow(arg)
+    expect(() => encodeTensorSync({ ...tensor, shape: [-1] })).toThrow(arg)
+    expect(() => encodeTensorSync({ ...tensor, codes: tensor.codes.subarray(1) })).toThrow(arg)
+    expect(() => encodeTensorSync({ ...tensor, codes: [] as never })).toThrow(type)
+    expect(() => encodeTensorSync({ name: 'w', shape: [2], values: new Float64Array(2) as never })).toThrow(type)
+    const { descriptor, payload } = encodeTensorSync(tensor)
+    expect(() => decodeTensorSync(descriptor, payload.subarray(1))).toThrow(arg)
+    expect(() => decodeTensorSync(descriptor, payload, { rang: 1 } as never)).toThrow(arg)
+    expect(() => decodeTensorSync(descriptor, payload, { range: { first: 99, count: 2 } })).toThrow(arg)
+  })
 })

@@ -1,0 +1,68 @@
+// npm run fuzz -- <seconds> [target...]: builds the libFuzzer targets (clang, ASan + UBSan) and runs each for that many seconds from the
+// committed corpus; new inputs go to a temporary folder. The target `file` runs twice: in the production build, where its mutator makes
+// checksums right again, and in a build that does not compare them. Ends with the executions of each target and `N findings`.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { root, run } from './support.mjs'
+
+const [seconds = '20', ...wanted] = process.argv.slice(2)
+if (!(Number(seconds) > 0)) {
+  console.error('usage: npm run fuzz -- <seconds> [target...]')
+  process.exit(2)
+}
+const compiler = ['clang++', 'clang++-19', 'clang++-14'].find((name) => spawnSync(name, ['--version']).status === 0)
+if (!compiler) {
+  console.error('fuzzing needs clang++ with libFuzzer (Debian: clang-14, libclang-rt-14-dev)')
+  process.exit(2)
+}
+
+function build(folder, more) {
+  const generator = spawnSync('ninja', ['--version']).status === 0 ? ['-G', 'Ninja'] : []
+  const options = ['-DDC_FUZZ=ON', '-DDC_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=RelWithDebInfo', ...more]
+  const silent = { stdio: ['ignore', 'ignore', 'inherit'] }
+  run('cmake', ['-S', '.', '-B', folder, ...generator, `-DCMAKE_CXX_COMPILER=${compiler}`, ...options], silent)
+  run('cmake', ['--build', folder, '-j', '2'], silent)
+}
+
+const all = readdirSync(path.join(root, 'test/fuzz'))
+  .filter((name) => name.endsWith('.cpp'))
+  .map((name) => name.slice(0, -4))
+const targets = all.filter((name) => wanted.length === 0 || wanted.includes(name))
+const runs = targets.map((target) => ({ target, folder: 'build-fuzz' }))
+build('build-fuzz', [])
+if (targets.includes('file')) {
+  build('build-fuzz-open', ['-DDC_FUZZ_NO_CHECKSUMS=ON'])
+  runs.push({ target: 'file', folder: 'build-fuzz-open' })
+}
+
+let executions = 0
+let findings = 0
+for (const { target, folder } of runs) {
+  const fresh = mkdtempSync(path.join(os.tmpdir(), `deep-compression-fuzz-${target}-`))
+  const corpus = path.join(root, 'test/fuzz/corpus', target)
+  mkdirSync(path.join(fresh, 'new'))
+  const flags = [
+    '-max_len=8192',
+    `-max_total_time=${seconds}`,
+    '-print_final_stats=1',
+    '-timeout=10',
+    '-rss_limit_mb=1024',
+  ]
+  const done = spawnSync(
+    path.join(root, folder, `fuzz_${target}`),
+    [...flags, `-artifact_prefix=${fresh}/`, path.join(fresh, 'new'), ...(existsSync(corpus) ? [corpus] : [])],
+    { encoding: 'utf8', maxBuffer: 1 << 28 },
+  )
+  const count = Number(/number_of_executed_units: (\d+)/.exec(done.stderr)?.[1] ?? 0)
+  executions += count
+  if (done.status !== 0 || count === 0) {
+    findings++
+    console.log(done.stderr.slice(-4000))
+  }
+  const state = done.status === 0 ? 'nothing found' : `FOUND, see ${fresh}`
+  console.log(`${target}${folder === 'build-fuzz-open' ? ' (checksums off)' : ''}: ${count} executions, ${state}`)
+}
+console.log(`${executions} executions, ${findings} findings`)
+process.exit(findings === 0 ? 0 : 1)
