@@ -1,18 +1,26 @@
 import * as assert from './assert.js'
 import { layerReport } from './container/layer-report.js'
-import type { TensorDescriptor } from './container/layout.js'
+import { SECTION_PAYLOAD, type TensorDescriptor } from './container/layout.js'
 import { type Limits, resolveLimits } from './container/limits.js'
-import { type ByteSource, type ParsedArchive, readArchive, readSection } from './container/reader.js'
+import { type ByteSource, type ParsedArchive, readArchive, readSection, sectionName } from './container/reader.js'
 import { type Saved, type SaveOptions, saveFile } from './container/save.js'
-import { decodeTensor, fastCrc32c, inFile, verifyArchive } from './decode/decode.js'
+import { decodeTensor, fastCrc32c, inFile, verifyArchive, verifyTensor } from './decode/decode.js'
 import { DeepCompressionError, printable } from './errors.js'
 import { openBytes } from './models/source.js'
-import { resolveJob } from './native/job.js'
+import { resolveJob, throwIfAborted } from './native/job.js'
 import type { Report } from './report.js'
 import type { JobOptions } from './tensor.js'
 
 export interface OpenOptions {
   limits?: Partial<Limits>
+}
+
+/** One section after `verifySections` looked at it. */
+export interface SectionCheck {
+  /** `tensor "fc6"`, or `section` and its number. */
+  section: string
+  storedBytes: number
+  error: unknown
 }
 
 /** Where an archive's bytes are. */
@@ -141,6 +149,30 @@ export class Archive {
   /** Checks every section and decodes every tensor; throws the first damage it finds, with the section's name. */
   verify(job?: JobOptions): Promise<void> {
     return verifyArchive(this.use(), this.store, { limits: this.limits }, job)
+  }
+
+  /** Like `verify`, but goes on after damage: one answer a section, in the order of the file, `error` null where all is well. */
+  async *verifySections(job?: JobOptions): AsyncGenerator<SectionCheck> {
+    const parsed = this.use()
+    const resolved = resolveJob(job)
+    const tensors = [...parsed.tensors.values()]
+    for (const section of parsed.sections) {
+      throwIfAborted(resolved, 'verify')
+      const check: SectionCheck = {
+        section: sectionName(parsed, section),
+        storedBytes: section.storedBytes,
+        error: null,
+      }
+      const tensor = section.type === SECTION_PAYLOAD ? tensors[section.owner]! : null
+      try {
+        const bytes = await readSection(parsed, section, this.store, fastCrc32c)
+        if (tensor) await verifyTensor(tensor, bytes, this.limits, resolved)
+      } catch (error) {
+        throwIfAborted(resolved, 'verify')
+        check.error = tensor ? inFile(error, tensor, section) : error
+      }
+      yield check
+    }
   }
 
   /** The paper's table, in bytes of this file. */

@@ -191,7 +191,8 @@ export function fastCrc32c(bytes: Uint8Array): number {
   return sums[0]!
 }
 
-async function verifyTensor(
+/** Decodes a payload whose checksums are known to be right, for its errors only. */
+export async function verifyTensor(
   tensor: TensorDescriptor,
   payload: Uint8Array,
   limits: Partial<Limits> | undefined,

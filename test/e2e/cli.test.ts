@@ -144,13 +144,12 @@ describe('deepcompress', () => {
 
   it('04 verify says ok, with exit 0', async () => {
     await archive()
-    expect(run(['verify', 'm.dcz'])).toMatchObject({ code: 0, out: 'm.dcz: ok, 4 tensors\n' })
-    expect(JSON.parse(run(['verify', 'm.dcz', '--json', '--quiet']).out)).toEqual({
-      schemaVersion: 1,
-      file: 'm.dcz',
-      ok: true,
-      tensors: 4,
-    })
+    const text = run(['verify', 'm.dcz'])
+    expect([text.code, text.out.split('\n')[0]]).toEqual([0, 'm.dcz: ok, 4 tensors'])
+    expect(text.out.match(/^ {2}tensor "[^"]+", [0-9,]+ bytes: ok$/gm)!.length).toBe(4)
+    const json = JSON.parse(run(['verify', 'm.dcz', '--json', '--quiet']).out)
+    expect(json).toMatchObject({ schemaVersion: 1, file: 'm.dcz', ok: true, tensors: 4 })
+    expect(json.sections.map((section: { ok: boolean }) => section.ok)).toEqual([true, true, true, true])
   })
 
   it('05 verify of a damaged file exits 3 and names the section', async () => {
@@ -175,6 +174,14 @@ describe('deepcompress', () => {
       expect([text.code, text.out]).toEqual([3, expect.stringContaining('bad.dcz: damaged: ')])
       expect(run(['decompress', 'bad.dcz', '-o', 'never.npz'])).toMatchObject({ code: 3 })
     }
+    // Damage in two sections: both are named.
+    const twice = Buffer.from(good)
+    twice[good.length - 40]! ^= 1
+    const [last] = JSON.parse(run(['verify', 'm.dcz', '--json', '--quiet']).out).sections.slice(-1)
+    twice[good.length - 16 - last.storedBytes - 20]! ^= 1
+    fs.writeFileSync(path.join(folder, 'bad.dcz'), twice)
+    const both = JSON.parse(run(['verify', 'bad.dcz', '--json', '--quiet']).out)
+    expect(both.sections.map((section: { ok: boolean }) => section.ok).filter((ok: boolean) => !ok).length).toBe(2)
     for (const length of [0, 7, 8, 63, 64, 100, good.length - 16, good.length - 1]) {
       fs.writeFileSync(path.join(folder, 'cut.dcz'), good.subarray(0, length))
       expect([length, run(['verify', 'cut.dcz']).code]).toEqual([length, 3])
@@ -305,7 +312,8 @@ describe('deepcompress', () => {
   })
 
   it('13 a signal ends a run with 128 + its number, the old file and no temporary left', async () => {
-    const big: TensorSource = { name: 'big', shape: [4096, 2048], load: async () => weights(4096 * 2048, 5) }
+    const values = Float32Array.from({ length: 1 << 22 }, (_, i) => (Math.imul(i, 0x9e3779b1) >> 8) / 2 ** 23)
+    const big: TensorSource = { name: 'big', shape: [4096, 1024], load: async () => values }
     await writeModel(path.join(folder, 'big.safetensors'), 'safetensors', [big])
     fs.writeFileSync(path.join(folder, 'm.dcz'), 'old')
     for (const [signal, code] of [

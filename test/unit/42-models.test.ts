@@ -282,6 +282,25 @@ describe('models', () => {
   })
 })
 
+describe('large files', () => {
+  it('15 tensors beyond 2 and 4 GiB are read at their place', async () => {
+    const file = path.join(folder, 'large.safetensors')
+    const shape = [5, 2 ** 28] // 5 GiB, a hole on the disk
+    const header = {
+      hole: { dtype: 'F32', shape, data_offsets: [0, 5 * 2 ** 30] },
+      last: { dtype: 'F32', shape: [2], data_offsets: [5 * 2 ** 30, 5 * 2 ** 30 + 8] },
+    }
+    const head = safetensors(header)
+    const descriptor = fs.openSync(file, 'w')
+    fs.writeSync(descriptor, head)
+    fs.writeSync(descriptor, new Uint8Array(Float32Array.of(1, -2).buffer), 0, 8, head.length + 5 * 2 ** 30)
+    fs.closeSync(descriptor)
+    const model = await readModel(file)
+    expect([...(await model.entries[1]!.load())]).toEqual([1, -2])
+    await model.close()
+  })
+})
+
 describe('tfjs models', () => {
   const MODEL = {
     format: 'layers-model',
