@@ -44,7 +44,7 @@ const jobs = [
     title: 'k-means of 16.8 M weights, k = 256',
     count: W1,
     k: 256,
-    ours: ['histogram', 'optimal', 'lloyd', 'fit'],
+    ours: ['histogram', 'optimal', 'lloyd'],
     peers: ['numpy_sorted_lloyd', 'coremltools_float16', 'sklearn_sampled', 'faiss_kmeans', 'flash1dkmeans'],
     slow: ['sklearn_kmeans'],
   },

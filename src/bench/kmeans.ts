@@ -13,7 +13,7 @@ export interface KmeansBenchOptions {
   count?: number
   /** Default 256. */
   clusters?: readonly number[]
-  /** Default: all but `sampled`. */
+  /** Default: histogram, optimal and lloyd (from its `density` start). */
   algorithms?: readonly KmeansAlgorithm[]
   /** Measured rounds after one to warm up; all cases in turn. Default 5. */
   rounds?: number
@@ -47,6 +47,7 @@ export interface KmeansBenchReport {
 }
 
 const OPTION_KEYS = ['arrays', 'count', 'clusters', 'algorithms', 'rounds', 'threads'] as const
+const DEFAULT_ALGORITHMS: readonly KmeansAlgorithm[] = ['histogram', 'optimal', 'lloyd']
 const BLOCK = 65536
 
 /** Sum of squared distances to the nearest centroid: float64, over blocks of 65,536, the one score of all rows. */
@@ -70,7 +71,7 @@ function resolve(options: KmeansBenchOptions) {
   const arrays = (given.arrays ?? ['a', 'b']).map((name) =>
     assert.oneOf('options.arrays', name, Object.keys(WORKLOADS) as (keyof typeof WORKLOADS)[]),
   )
-  const algorithms = (given.algorithms ?? KMEANS_ALGORITHMS.filter((name) => name !== 'sampled')).map((name) =>
+  const algorithms = (given.algorithms ?? DEFAULT_ALGORITHMS).map((name) =>
     assert.oneOf('options.algorithms', name, KMEANS_ALGORITHMS),
   )
   return {
@@ -84,7 +85,7 @@ function resolve(options: KmeansBenchOptions) {
 }
 
 async function benchArray(
-  array: keyof typeof WORKLOADS,
+  array: string,
   values: Float32Array<ArrayBuffer>,
   options: ReturnType<typeof resolve>,
   report: KmeansBenchReport,
@@ -94,7 +95,8 @@ async function benchArray(
   const narrow = new Uint8Array(codes.buffer, 0, values.length)
   const cases = clusters.flatMap((k) =>
     algorithms.map((algorithm) => {
-      const cluster = () => kmeans1dSync(values, { clusters: k, algorithm }, { threads, force: true })
+      const start = algorithm === 'lloyd' ? ({ init: 'density' } as const) : {}
+      const cluster = () => kmeans1dSync(values, { clusters: k, algorithm, ...start }, { threads, force: true })
       // Clustering and codes, as the pipeline needs both.
       const run = () => {
         const { centroids } = cluster()
@@ -133,6 +135,11 @@ async function benchArray(
   report.rows.push(...rows)
 }
 
+/** Starts a report without figures. */
+function emptyReport({ threads, rounds }: ReturnType<typeof resolve>): KmeansBenchReport {
+  return { machine: machine(), threads, rounds, readPasses: [], rows: [] }
+}
+
 /**
  * This machine's k-means figures: time (with the codes), squared error against the optimum, memory, and in the same run the time
  * of one pass over the memory. Cases take turns, so that a disturbance meets them all.
@@ -142,19 +149,25 @@ export async function benchKmeans(
   onArray?: (name: string) => void,
 ): Promise<KmeansBenchReport> {
   const resolved = resolve(options)
-  const report: KmeansBenchReport = {
-    machine: machine(),
-    threads: resolved.threads,
-    rounds: resolved.rounds,
-    readPasses: [],
-    rows: [],
-  }
+  const report = emptyReport(resolved)
   for (const array of resolved.arrays) {
     onArray?.(array)
     const workload = WORKLOADS[array]
     const values = generate({ ...workload, count: Math.min(workload.count, resolved.count) })
     await benchArray(array, values, resolved, report)
   }
+  return report
+}
+
+/** The same on weights of the caller's. */
+export async function benchKmeansOn(
+  name: string,
+  values: Float32Array<ArrayBuffer>,
+  options: Omit<KmeansBenchOptions, 'arrays' | 'count'> = {},
+): Promise<KmeansBenchReport> {
+  const resolved = resolve(options)
+  const report = emptyReport(resolved)
+  await benchArray(name, values, resolved, report)
   return report
 }
 

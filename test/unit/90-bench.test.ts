@@ -1,3 +1,4 @@
+import { benchKmeans, formatKmeansBench } from '../../src/bench/kmeans'
 import { interleave } from '../../src/bench/timing'
 import { generate } from '../../src/bench/workload'
 
@@ -58,5 +59,27 @@ describe('workloads of the benches', () => {
     expect(order.join('')).toBe('xyxyxy')
     expect(measured.map((m) => m.name)).toEqual(['x', 'y'])
     for (const { minMs, medianMs } of measured) expect(minMs).toBeLessThanOrEqual(medianMs)
+  })
+})
+
+describe('benchKmeans', () => {
+  test('6. reports time, error against the optimum and memory of each algorithm, and prints them', async () => {
+    const report = await benchKmeans({ arrays: ['b'], count: 50_000, clusters: [8], rounds: 1 })
+    expect(report.rows.map((row) => row.algorithm)).toEqual(['histogram', 'optimal', 'lloyd'])
+    for (const row of report.rows) {
+      expect(row).toMatchObject({ array: 'b', count: 50_000, clusters: 8, used: 8 })
+      expect(row.minMs).toBeGreaterThan(0)
+      expect(row.readPasses).toBeCloseTo(row.minMs / report.readPasses[0]!.minMs, 6)
+      expect(row.aboveOptimum).toBeGreaterThanOrEqual(-1e-6)
+    }
+    expect(report.rows[1]!.aboveOptimum).toBe(0)
+    const text = formatKmeansBench(report)
+    expect(text).toContain('array b, 50,000 weights; one read pass')
+    expect(text).toMatch(/histogram +8 +[\d.]+x/)
+  })
+
+  test('7. an unknown array or option is refused', async () => {
+    await expect(benchKmeans({ arrays: ['z' as 'a'] })).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
+    await expect(benchKmeans({ round: 1 } as object)).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
   })
 })
