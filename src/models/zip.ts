@@ -235,7 +235,7 @@ export class ZipWriter {
     let crc = 0
     for (const part of parts) {
       bytes += part.length
-      crc = crc32(part, crc)
+      if (part.length > 0) crc = crc32(part, crc) // of nothing it would be 0 (node:zlib passes a null pointer on)
     }
     const wide = bytes >= 0xffffffff || this.at >= 0xffffffff
     const fields = Buffer.alloc(26)

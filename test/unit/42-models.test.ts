@@ -122,6 +122,13 @@ describe('models', () => {
     })
   }
 
+  it('06 tensors without elements go through every format', async () => {
+    for (const format of ['safetensors', 'npz', 'npy'] as const) {
+      const model = await open(await bytesOf(format, [tensor('weights', [0, 3], [])]))
+      expect([format, await collect(model)]).toEqual([format, [['weights', [0, 3], []]]])
+    }
+  })
+
   it('06 npz finds damage of the data by its CRC, which safetensors and npy do not have', async () => {
     const bytes = await bytesOf('npz', [tensor('w', [2, 2], [1, 2, 3, 4])])
     const at = Buffer.from(bytes).indexOf(Buffer.from(new Float32Array([3]).buffer))
