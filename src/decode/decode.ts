@@ -7,6 +7,7 @@ import { DeepCompressionError, printable } from '../errors.js'
 import { binding, locatedBinding, type Run } from '../native/binding.js'
 import { type ResolvedJob, resolveJob, runJob, runNow, throwIfAborted } from '../native/job.js'
 import type { JobOptions, QuantizedTensor } from '../tensor.js'
+import { checkChunks, decodePlain } from './plain/payload.js'
 
 const STAGE = 'decode'
 
@@ -66,31 +67,73 @@ interface Prepared<T> {
   call: (...run: Run) => unknown
 }
 
-function prepareValues(
-  tensor: TensorDescriptor,
-  payload: Uint8Array,
-  options?: DecodeOptions,
-): Prepared<Float32Array<ArrayBuffer>> {
+/** The same without an addon: a step for each block. */
+interface PreparedPlain {
+  output: Float32Array<ArrayBuffer>
+  steps: Generator<void>
+}
+
+interface Target {
+  resolved: Resolved
+  output: Float32Array<ArrayBuffer>
+}
+
+function prepareOutput(tensor: TensorDescriptor, payload: Uint8Array, options?: DecodeOptions): Target {
   checkPayload(tensor, payload)
-  const { allowNonFinite, limits, sums, first, count } = resolve(tensor, options)
-  checkLimit(limits, 'maxDecodedBytes', 4 * count, `decoded bytes of tensor ${printable(tensor.name)}`)
-  const native = binding()
-  const fields = descriptorToFields(tensor)
+  const resolved = resolve(tensor, options)
+  const { count } = resolved
+  checkLimit(resolved.limits, 'maxDecodedBytes', 4 * count, `decoded bytes of tensor ${printable(tensor.name)}`)
   const output =
     options?.out ?? assert.allocate(`tensor ${printable(tensor.name)}`, count, (length) => new Float32Array(length))
   assert.float32('out', output)
   if (output.length !== count) {
     throw new DeepCompressionError('ARG', `out has ${output.length} elements, expected ${count}`, { section: 'out' })
   }
+  return { resolved, output }
+}
+
+function prepareValues(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: DecodeOptions,
+): Prepared<Float32Array<ArrayBuffer>> {
+  const { resolved, output } = prepareOutput(tensor, payload, options)
+  const native = binding()
+  const fields = descriptorToFields(tensor)
+  const { sums, allowNonFinite, first } = resolved
   return {
     output,
     call: (...run) => native.decodeValues(payload, fields, sums, allowNonFinite, first, output, ...run),
   }
 }
 
+function preparePlain(tensor: TensorDescriptor, payload: Uint8Array, options?: DecodeOptions): PreparedPlain {
+  const { resolved, output } = prepareOutput(tensor, payload, options)
+  const { sums, first, allowNonFinite } = resolved
+  function* steps() {
+    if (sums) checkChunks(payload, sums)
+    yield* decodePlain(tensor, payload, first, output, allowNonFinite)
+  }
+  return { output, steps: steps() }
+}
+
+/** An error of the TypeScript decoder with the tensor's name in it, as `statusError` writes those of the addon. */
+function named(error: unknown, tensor: TensorDescriptor): unknown {
+  if (!(error instanceof DeepCompressionError) || error.section !== undefined) return error
+  const status = error.code.slice('ERR_DC_'.length) as ConstructorParameters<typeof DeepCompressionError>[0]
+  return new DeepCompressionError(status, `decode: tensor ${printable(tensor.name)}: ${error.message}`, {
+    section: tensor.name,
+    offset: error.offset ?? 0,
+  })
+}
+
+const turnOfTheLoop = () => new Promise<void>((resolve) => setImmediate(resolve))
+
 /**
  * Decodes a payload to dense float32. The payload may come from anywhere: its checksums are checked first, and the decoder believes
  * nothing. The payload's array must not be changed or transferred before the promise settles.
+ *
+ * Without an addon the TypeScript decoder does the same, about 50 times slower.
  *
  * @returns the elements in C order, or those of `options.range`
  * @throws ERR_DC_CHECKSUM, ERR_DC_STRUCTURE, ERR_DC_HUFFMAN, ERR_DC_BITSTREAM, ERR_DC_INDEX, ERR_DC_VALUE (damaged),
@@ -103,6 +146,19 @@ export async function decodeTensor(
   job?: JobOptions | ResolvedJob,
 ): Promise<Float32Array<ArrayBuffer>> {
   const resolved = resolveJob(job)
+  if (!locatedBinding().binding) {
+    const { output, steps } = preparePlain(tensor, payload, options)
+    throwIfAborted(resolved, STAGE)
+    try {
+      for (const _ of steps) {
+        await turnOfTheLoop()
+        throwIfAborted(resolved, STAGE)
+      }
+    } catch (error) {
+      throw named(error, tensor)
+    }
+    return output
+  }
   const { output, call } = prepareValues(tensor, payload, options)
   await runJob({ stage: STAGE, tensor: tensor.name, total: output.length }, resolved, call)
   return output
@@ -116,8 +172,24 @@ export function decodeTensorSync(
   job?: JobOptions | ResolvedJob,
 ): Float32Array<ArrayBuffer> {
   const resolved = resolveJob(job)
+  if (!locatedBinding().binding) return decodeTensorPlain(tensor, payload, options)
   const { output, call } = prepareValues(tensor, payload, options)
   runNow({ stage: STAGE, tensor: tensor.name }, resolved, call)
+  return output
+}
+
+/** `decodeTensorSync` by the TypeScript decoder, whatever the machine has; it shares no code with the addon. */
+export function decodeTensorPlain(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  options?: DecodeOptions,
+): Float32Array<ArrayBuffer> {
+  const { output, steps } = preparePlain(tensor, payload, options)
+  try {
+    for (const _ of steps);
+  } catch (error) {
+    throw named(error, tensor)
+  }
   return output
 }
 
@@ -200,7 +272,7 @@ export async function verifyTensor(
 ): Promise<void> {
   const options = { checksums: false, ...(limits ? { limits } : {}) }
   // Codes are a quarter of the floats at the most, and hold every check.
-  if (tensor.layout === 'raw') await decodeTensor(tensor, payload, options, job)
+  if (tensor.layout === 'raw' || !locatedBinding().binding) await decodeTensor(tensor, payload, options, job)
   else await decodeQuantized(tensor, payload, options, job)
 }
 

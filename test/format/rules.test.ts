@@ -1,9 +1,10 @@
 import type { Limits } from '../../src/container/limits'
 import { parseArchive } from '../../src/container/reader'
 import { verifyArchive, verifyBytes } from '../../src/decode/decode'
+import { openArchive } from '../../src/web'
 import { build, golden, name, oneTensor, type Parts, section, text, u16, u32, u64, varint } from '../support/dcz'
 
-/** One broken file for each rule of docs/format.md and each row of RELIABILITY 3.A to 3.E; both readers must give the same code. */
+/** One broken file for each rule of docs/format.md and each row of RELIABILITY 3.A to 3.E; all three readers must give the same code. */
 
 async function codeByTypeScript(file: Uint8Array, limits: Partial<Limits>): Promise<string> {
   try {
@@ -18,6 +19,16 @@ async function codeByTypeScript(file: Uint8Array, limits: Partial<Limits>): Prom
 async function codeByNative(file: Uint8Array, limits: Partial<Limits>): Promise<string> {
   try {
     await verifyBytes(file, { limits })
+    return 'ok'
+  } catch (error) {
+    return String((error as { code?: string }).code).replace('ERR_DC_', '')
+  }
+}
+
+/** The third one: TypeScript from header to values, as in a browser. */
+function codeByWeb(file: Uint8Array, limits: Partial<Limits>): string {
+  try {
+    openArchive(file, { limits }).verify()
     return 'ok'
   } catch (error) {
     return String((error as { code?: string }).code).replace('ERR_DC_', '')
@@ -367,7 +378,9 @@ describe('format rules', () => {
   test.each(CASES.map((c) => [c[0], c[1], c] as const))(
     '%s: %s',
     async (_rule, _title, [, , file, code, limits = {}]) => {
-      expect([await codeByTypeScript(file, limits), await codeByNative(file, limits)]).toEqual([code, code])
+      expect([await codeByTypeScript(file, limits), await codeByNative(file, limits), codeByWeb(file, limits)]).toEqual(
+        [code, code, code],
+      )
     },
   )
 
