@@ -58,7 +58,7 @@ void CellMap::design(const uint64_t* counts, double target) noexcept {
   for (size_t p = 0; p < kPrefixes; p++) {
     uint32_t bits = 0;
     while (bits < 20 && static_cast<double>(1u << bits) * 1.41421356 < wanted[p]) bits++;
-    entry[p] = {base, 20 - bits};
+    packed[p] = base << 5 | (20 - bits);
     base += 1u << bits;
   }
   cells = base;

@@ -12,15 +12,17 @@ namespace dc {
 // the same in whatever order they are added.
 struct CellMap {
   static constexpr size_t kPrefixes = 4096;
-  struct Entry {
-    uint32_t base, shift;
-  };
-  Entry entry[kPrefixes];
+  uint32_t packed[kPrefixes];  // first cell of the prefix << 5 | shift
   uint32_t cells;
 
   uint32_t cell_of(uint32_t key) const noexcept {
-    const Entry e = entry[key >> 20];
-    return e.base + ((key & 0xfffff) >> e.shift);
+    const uint32_t e = packed[key >> 20];
+    return (e >> 5) + ((key & 0xfffff) >> (e & 31));
+  }
+
+  uint32_t middle_key(uint32_t key) const noexcept {
+    const uint32_t size = 1u << (packed[key >> 20] & 31);
+    return (key & ~(size - 1)) | size >> 1;
   }
 
   // Spreads about `target` cells by counts per prefix. A cluster of the optimum of a smooth density spans a stretch

@@ -1,259 +1,290 @@
 #include "histogram.h"
 
 #include <algorithm>
-#include <atomic>
 
-#include "../base/bits.h"
-#include "../base/mask.h"
-#include "../base/memory.h"
-#include "assign.h"
-#include "starts.h"
+#include "partition.h"
 
 namespace dc {
 
 namespace {
 
-constexpr size_t kChunk = 2048;
+// The values in ascending order, as far as they matter: a cell that no border comes near is one item, a cell that one
+// does is as many items as it has values.
+struct Items {
+  Array<uint32_t> first, last;  // keys
+  Array<uint64_t> before;       // values before item i
+  Array<Double2> sum;           // of the values before item i, counted from zero outwards
+  size_t count = 0;
+  double spread = 0;  // squared error of the one-item cells around their own means
 
-size_t block_size(size_t block, size_t count) noexcept {
-  const size_t left = count - block * kBlockElements;
-  return left < kBlockElements ? left : kBlockElements;
-}
-
-// Calls f(values, n) for the values of a block that take part, at most kChunk at a time.
-template <typename F>
-void each_chunk(const KmeansRequest& request, size_t block, const F& f) noexcept {
-  const size_t first = block * kBlockElements, size = block_size(block, request.count);
-  const float* values = request.values + first;
-  for (size_t at = 0; at < size; at += kChunk) {
-    const size_t here = size - at < kChunk ? size - at : kChunk;
-    if (!request.mask && !request.ignore_zeros) {
-      f(values + at, here);
-      continue;
-    }
-    float kept[kChunk];
-    size_t n = 0;
-    for (size_t i = 0; i < here; i++) {
-      const float x = values[at + i];
-      kept[n] = x;
-      n += !(request.mask && !mask_bit(request.mask, first + at + i)) && !(request.ignore_zeros && x == 0);
-    }
-    f(kept, n);
-  }
-}
-
-struct Tally {
-  uint64_t low;
-  uint64_t count;
-};
-
-// The cells and what is in them. *kept = values that take part. Answers no cells when there are too few values.
-Result fill_cells(const Job& job, const KmeansRequest& request, uint64_t* kept, Cells& out) noexcept {
-  const unsigned workers = job.threads ? job.threads : 1;
-  const size_t blocks = block_count(request.count);
-  Array<uint32_t> prefixes;
-  if (!prefixes.reset_zeroed(workers * 2 * CellMap::kPrefixes)) return fail(Status::nomem);
-  std::atomic<uint64_t> nonfinite{UINT64_MAX};
-  Result done = parallel(job, blocks, [&](size_t block, unsigned worker) {
-    uint32_t* even = prefixes.data() + worker * 2 * CellMap::kPrefixes;
-    uint32_t* odd = even + CellMap::kPrefixes;
-    uint32_t largest = 0;
-    each_chunk(request, block, [&](const float* x, size_t n) {
-      for (size_t i = 0; i < n; i++) {
-        const uint32_t magnitude = float_bits(x[i]) & 0x7fffffffu;
-        largest = magnitude > largest ? magnitude : largest;
-        (i & 1 ? odd : even)[order_key(x[i]) >> 20]++;
+  // Items with all keys <= `key`; false when `key` parts an item.
+  bool split(uint32_t key, size_t hint, size_t& at) const noexcept {
+    size_t low = 0, high = count, step = 1;
+    if (hint < count && first[hint] <= key) {
+      low = hint + 1;
+      while (low < count) {
+        const size_t probe = count - low > step ? low + step : count - 1;
+        if (first[probe] > key) {
+          high = probe;
+          break;
+        }
+        low = probe + 1;
+        step *= 2;
       }
-    });
-    if (largest < 0x7f800000u) return;
-    size_t i = block * kBlockElements;
-    while ((float_bits(request.values[i]) & 0x7fffffffu) < 0x7f800000u || (request.mask && !mask_bit(request.mask, i)))
-      i++;
-    uint64_t seen = nonfinite.load(std::memory_order_relaxed);
-    while (i < seen && !nonfinite.compare_exchange_weak(seen, i, std::memory_order_relaxed)) {
-    }
-  });
-  if (!done) return done;
-  if (nonfinite != UINT64_MAX) return fail(Status::nonfinite, nonfinite);
-  Array<uint64_t> counts;
-  if (!counts.reset_zeroed(CellMap::kPrefixes)) return fail(Status::nomem);
-  *kept = 0;
-  for (size_t i = 0; i < prefixes.size(); i++) {
-    counts[i % CellMap::kPrefixes] += prefixes[i];
-    *kept += prefixes[i];
-  }
-  out.count = 0;
-  if (*kept < kLeastHistogramValues) return {};
-
-  Array<CellMap> map;
-  if (!map.reset(1)) return fail(Status::nomem);
-  map[0].design(counts.data(), static_cast<double>(cells_for(request.clusters)));
-  const size_t cells = map[0].cells;
-  Array<Tally> tallies;
-  if (!tallies.reset_zeroed(workers * cells)) return fail(Status::nomem);
-  done = parallel(job, blocks, [&](size_t block, unsigned worker) {
-    Tally* mine = tallies.data() + worker * cells;
-    const CellMap& cell_map = map[0];
-    each_chunk(request, block, [&](const float* x, size_t n) {
-      for (size_t i = 0; i < n; i++) {
-        const uint32_t key = order_key(x[i]);
-        Tally& tally = mine[cell_map.cell_of(key)];
-        tally.low += key & 0xfffffu;
-        tally.count++;
+    } else if (hint < count) {
+      high = hint;
+      while (high > 0) {
+        const size_t probe = high > step ? high - step : 0;
+        if (first[probe] <= key) {
+          low = probe + 1;
+          break;
+        }
+        high = probe;
+        step *= 2;
       }
-    });
-  });
-  if (!done) return done;
-  if (!out.values.reset(cells) || !out.weights.reset(cells)) return fail(Status::nomem);
-  for (size_t prefix = 0; prefix < CellMap::kPrefixes; prefix++) {
-    if (counts[prefix] == 0) continue;
-    const uint32_t first = static_cast<uint32_t>(prefix) << 20;
-    const size_t begin = map[0].cell_of(first), end = map[0].cell_of(first | 0xfffffu) + 1;
-    for (size_t cell = begin; cell < end; cell++) {
-      uint64_t low = 0, count = 0;
-      for (unsigned w = 0; w < workers; w++) {
-        low += tallies[w * cells + cell].low;
-        count += tallies[w * cells + cell].count;
-      }
-      if (count == 0) continue;
-      // Whole numbers below 2^53: the mean is rounded once, whatever the order of the additions was.
-      const double mean_low = static_cast<double>(low) / static_cast<double>(count);
-      out.values[out.count] = static_cast<double>(key_value(first)) + key_ulp(first) * mean_low;
-      out.weights[out.count++] = static_cast<double>(count);
     }
-  }
-  return {};
-}
-
-// One pass over the values with their codes: how many values and what sum each cluster has, and the squared error. Sums
-// are kept by block and merged in block order.
-struct Round {
-  Array<double> sums, errors;
-  Array<uint32_t> counts;
-  Array<double> total;
-  Array<uint64_t> members;
-  double error = 0;
-
-  bool prepare(size_t blocks, uint32_t clusters) noexcept {
-    return sums.reset(blocks * clusters) && counts.reset(blocks * clusters) && errors.reset(blocks) &&
-           total.reset(clusters) && members.reset(clusters);
+    while (low < high) {
+      const size_t middle = low + (high - low) / 2;
+      if (first[middle] > key) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    at = low;
+    return low == 0 || last[low - 1] <= key;
   }
 };
 
-template <typename Code>
-void tally_block(const KmeansRequest& request, const Code* codes, size_t block, const float* centroids, double* sums,
-                 uint32_t* counts, double* error) noexcept {
-  double lanes[4] = {0, 0, 0, 0};
-  size_t at = 0;
-  const bool skip_zeros = request.ignore_zeros;
-  const size_t first = block * kBlockElements, size = block_size(block, request.count);
-  for (size_t i = first; i < first + size; i++) {
-    if (request.mask && !mask_bit(request.mask, i)) continue;
-    const float x = request.values[i];
-    const Code code = codes[at++];
-    if (skip_zeros && x == 0) continue;
-    const double difference = static_cast<double>(x) - static_cast<double>(centroids[code]);
-    sums[code] += static_cast<double>(x);
-    counts[code]++;
-    lanes[at & 3] += difference * difference;
+void sort_keys(Array<uint32_t>& keys, Array<uint32_t>& other) noexcept {
+  for (int pass = 0; pass < 4; pass++) {
+    size_t start[256] = {0}, sum = 0;
+    for (size_t i = 0; i < keys.size(); i++) start[keys[i] >> (8 * pass) & 255]++;
+    for (size_t& s : start) sum += s, s = sum - s;
+    for (size_t i = 0; i < keys.size(); i++) other[start[keys[i] >> (8 * pass) & 255]++] = keys[i];
+    std::swap(keys, other);
   }
-  *error = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
 }
 
-Result assign_and_tally(const Job& job, const KmeansRequest& request, const float* centroids, uint32_t clusters,
-                        Array<uint8_t>& codes, uint64_t code_count, const uint64_t* offsets, Round& round) noexcept {
-  const unsigned code_bytes = clusters <= 256 ? 1 : 2;
-  const size_t blocks = block_count(request.count);
-  Result done = assign(job, request.values, request.count, request.mask, centroids, clusters, codes.data(), code_bytes,
-                       code_count);
-  if (!done) return done;
-  done = parallel(job, blocks, [&](size_t block, unsigned) {
-    double* sums = round.sums.data() + block * clusters;
-    uint32_t* counts = round.counts.data() + block * clusters;
-    std::fill(sums, sums + clusters, 0.0);
-    std::fill(counts, counts + clusters, 0u);
-    const size_t at = offsets ? static_cast<size_t>(offsets[block]) : block * kBlockElements;
-    if (code_bytes == 1) {
-      tally_block(request, codes.data() + at, block, centroids, sums, counts, &round.errors[block]);
-    } else {
-      tally_block(request, reinterpret_cast<const uint16_t*>(codes.data()) + at, block, centroids, sums, counts,
-                  &round.errors[block]);
-    }
-  });
-  if (!done) return done;
-  std::fill(round.total.begin(), round.total.end(), 0.0);
-  std::fill(round.members.begin(), round.members.end(), uint64_t{0});
-  round.error = 0;
-  for (size_t block = 0; block < blocks; block++) {
-    for (uint32_t c = 0; c < clusters; c++) {
-      round.total[c] += round.sums[block * clusters + c];
-      round.members[c] += round.counts[block * clusters + c];
-    }
-    round.error += round.errors[block];
-  }
-  return {};
-}
+class Refiner {
+ public:
+  Refiner(const Job& job, const float* values, size_t count, const CellTable& table, const Array<uint32_t>& used,
+          const Array<double>& means)
+      : job_(job), values_(values), count_(count), table_(table), used_(used), means_(means) {}
 
-float mean_of(const Round& round, uint32_t cluster) noexcept {
-  return static_cast<float>(round.total[cluster] / static_cast<double>(round.members[cluster])) + 0.0f;
-}
+  // Opens the cells within `reach` places of a border of these centroids.
+  Result open(const float* centroids, uint32_t clusters, size_t reach) noexcept {
+    const size_t cells = table_.map.cells, live = used_.size();
+    Array<uint32_t> flags, keys, other;
+    if (!flags.reset_zeroed((cells + 31) / 32)) return fail(Status::nomem);
+    for (uint32_t i = 1; i < clusters; i++) {
+      const uint32_t cell = table_.map.cell_of(order_key(midpoint_threshold(centroids[i - 1], centroids[i])));
+      const size_t at = static_cast<size_t>(std::lower_bound(used_.data(), used_.data() + live, cell) - used_.data());
+      for (size_t j = at > reach ? at - reach : 0; j < live && j <= at + reach; j++) {
+        flags[used_[j] >> 5] |= 1u << (used_[j] & 31);
+      }
+    }
+    const auto is_open = [&](uint32_t cell) { return (flags[cell >> 5] >> (cell & 31) & 1) != 0; };
+    size_t members = 0, items = 0;
+    for (size_t i = 0; i < live; i++) {
+      if (is_open(used_[i])) {
+        members += table_.count[used_[i]];
+      } else {
+        items++;
+      }
+    }
+    items += members;
+    if (!keys.reset(members) || !other.reset(members)) return fail(Status::nomem);
+    const Result done = collect_members(job_, values_, count_, table_.map, flags.data(), keys, items_.spread);
+    if (!done) return done;
+    sort_keys(keys, other);
+    other.clear();
+    if (!items_.first.reset(items) || !items_.last.reset(items) || !items_.before.reset(items + 1) ||
+        !items_.sum.reset(items + 1)) {
+      return fail(Status::nomem);
+    }
+    items_.count = items;
+    Double2 closed_spread;
+    size_t at = 0, member = 0, zero = items;
+    uint64_t before = 0;
+    for (size_t i = 0; i < live; i++) {
+      const uint32_t cell = used_[i], first = table_.first_key[cell];
+      const uint32_t shift = table_.map.packed[first >> 20] & 31, last = first + ((1u << shift) - 1);
+      const uint64_t held = table_.count[cell];
+      const bool opened = is_open(cell);
+      for (uint64_t j = 0; j < (opened ? held : 1); j++) {
+        const uint32_t key = opened ? keys[member++] : first;
+        if (zero == items && key >= kKeyOfZero) zero = at;
+        items_.first[at] = key;
+        items_.last[at] = opened ? key : last;
+        items_.before[at] = before;
+        const double mean = opened ? static_cast<double>(key_value(key)) : means_[i];
+        items_.sum[at] = two_product(static_cast<double>(opened ? 1 : held), mean);
+        before += opened ? 1 : held;
+        at++;
+      }
+      if (!opened) {
+        // The squares were taken around the middle of the cell.
+        const double off = means_[i] - static_cast<double>(key_value(table_.map.middle_key(first)));
+        closed_spread = closed_spread + static_cast<double>(held) * (off * off);
+      }
+    }
+    items_.before[items] = before;
+    items_.spread = std::max(0.0, items_.spread - value(closed_spread));
+    // Item sums become prefix sums, from zero outwards.
+    Double2 carried = zero < items ? items_.sum[zero] : Double2{};
+    items_.sum[zero] = Double2{};
+    for (size_t i = zero; i < items; i++) {
+      const Double2 own = carried;
+      carried = i + 1 < items ? items_.sum[i + 1] : Double2{};
+      items_.sum[i + 1] = items_.sum[i] + own;
+    }
+    for (size_t i = zero; i > 0; i--) items_.sum[i - 1] = items_.sum[i] - items_.sum[i - 1];
+    return Result{};
+  }
+
+  // Borders of the centroids as places between items; false when one of them falls inside a closed cell.
+  bool place(const float* centroids, uint32_t clusters, size_t* boundaries) const noexcept {
+    bool exact = true;
+    boundaries[0] = 0;
+    boundaries[clusters] = items_.count;
+    for (uint32_t i = 1; i < clusters; i++) {
+      const uint32_t key = order_key(midpoint_threshold(centroids[i - 1], centroids[i]));
+      exact = items_.split(key, boundaries[i] <= items_.count ? boundaries[i] : 0, boundaries[i]) && exact;
+    }
+    return exact;
+  }
+
+  float mean(size_t a, size_t b) const noexcept {
+    const double sum = value(items_.sum[b] - items_.sum[a]);
+    const float mean = static_cast<float>(sum / static_cast<double>(items_.before[b] - items_.before[a]));
+    const float lowest = key_value(items_.first[a]), highest = key_value(items_.last[b - 1]);
+    return (mean < lowest ? lowest : mean > highest ? highest : mean) + 0.0f;
+  }
+
+  uint64_t held(size_t a, size_t b) const noexcept { return items_.before[b] - items_.before[a]; }
+
+  double inertia(const float* centroids, uint32_t clusters, const size_t* boundaries) const noexcept {
+    Double2 total{items_.spread, 0};
+    for (uint32_t i = 0; i < clusters; i++) {
+      const double c = centroids[i];
+      double sum = 0;
+      for (size_t j = boundaries[i]; j < boundaries[i + 1]; j++) {
+        const uint64_t held = items_.before[j + 1] - items_.before[j];
+        const double mean = items_.first[j] == items_.last[j] && held == 1
+                                ? static_cast<double>(key_value(items_.first[j]))
+                                : cell_mean(table_, table_.map.cell_of(items_.first[j]));
+        sum += static_cast<double>(held) * ((mean - c) * (mean - c));
+      }
+      total = total + sum;
+    }
+    return value(total);
+  }
+
+ private:
+  const Job& job_;
+  const float* values_;
+  size_t count_;
+  const CellTable& table_;
+  const Array<uint32_t>& used_;
+  const Array<double>& means_;
+  Items items_;
+};
 
 }  // namespace
 
-Result histogram_kmeans(const Job& job, const KmeansRequest& request, float* centroids, uint32_t* counts,
-                        KmeansSummary& summary, bool* taken) noexcept {
-  *taken = false;
-  if (request.weights || request.clusters > kMaxHistogramClusters || request.count < kLeastHistogramValues) return {};
-  Cells cells;
-  uint64_t kept = 0;
-  Result done = fill_cells(job, request, &kept, cells);
-  if (!done) return done;
-  // With so few cells in use there may be fewer distinct values than clusters: the sorting way looks at each of them.
-  if (cells.count < size_t{16} * request.clusters) return {};
-  double lambda = 0, cost = 0;
-  uint32_t clusters = request.clusters;
-  done = partition_centroids(job, cells, clusters, &lambda, centroids, &cost);
-  if (!done) return done;
+constexpr size_t kReopenUpTo = size_t{1} << 21;
 
-  const size_t blocks = block_count(request.count);
-  Array<uint64_t> offsets;
-  uint64_t code_count = request.count;
-  if (request.mask) {
-    if (!offsets.reset(blocks + 1)) return fail(Status::nomem);
-    done = mask_offsets(job, request.mask, request.count, offsets.data());
-    if (!done) return done;
-    code_count = offsets[blocks];
-  }
-  Array<uint8_t> codes;
-  Round round;
-  if (!codes.reset(static_cast<size_t>(code_count) * (clusters <= 256 ? 1 : 2)) || !round.prepare(blocks, clusters)) {
+Result histogram_kmeans(const Job& job, const float* values, size_t count, const KmeansRequest& request,
+                        float* centroids, uint32_t* counts, KmeansSummary& summary, bool& answered) noexcept {
+  answered = false;
+  const uint32_t clusters = request.clusters;
+  CellTable table;
+  Result done = fill_cells(job, values, count, cells_for(clusters), table);
+  if (!done) return done;
+  size_t live = 0;
+  for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
+  if (live < static_cast<size_t>(clusters) * 8) return Result{};
+  Array<uint32_t> used, borders;
+  Array<double> means, weights;
+  Array<Node> nodes;
+  Array<size_t> boundaries, next_boundaries;
+  Array<float> earlier, fresh, next;
+  if (!used.reset(live) || !means.reset(live) || !weights.reset(live) || !nodes.reset(live + 1) ||
+      !borders.reset(clusters + 1) || !boundaries.reset(clusters + 1) || !earlier.reset(clusters) ||
+      !fresh.reset(clusters) || !next.reset(clusters) || !next_boundaries.reset(clusters + 1)) {
     return fail(Status::nomem);
   }
-  const uint32_t steps = request.max_iterations ? 1 : 0;
-  for (uint32_t step = 0; step <= steps; step++) {
-    done = assign_and_tally(job, request, centroids, clusters, codes, code_count, offsets.data(), round);
+  live = 0;
+  for (size_t c = 0; c < table.map.cells; c++) {
+    if (!table.count[c]) continue;
+    used[live] = static_cast<uint32_t>(c);
+    means[live] = cell_mean(table, c);
+    weights[live++] = static_cast<double>(table.count[c]);
+  }
+  job.report(1, 4);
+  build_nodes(means.data(), weights.data(), live, nodes.data());
+  done = best_partition(job, nodes.data(), live, clusters, 0, borders.data());
+  if (!done) return done;
+  for (uint32_t i = 0; i < clusters; i++) {
+    const Node &a = nodes[borders[i]], &b = nodes[borders[i + 1]];
+    fresh[i] = static_cast<float>(value(b.sum - a.sum) / value(b.weight - a.weight)) + 0.0f;
+    if (i > 0 && !(fresh[i] > fresh[i - 1])) return Result{};
+  }
+  nodes.clear();
+  job.report(2, 4);
+  // Lloyd steps as in lloyd.cpp. Where a border leaves the opened cells, others are opened; of a large input, whose
+  // cells are a small step and whose passes cost the most, once: the step that would leave them is then not taken.
+  const int openings = count > kReopenUpTo ? 1 : 5;
+  Refiner refiner(job, values, count, table, used, means);
+  uint32_t steps = 0;
+  bool converged = false, placed = false;
+  std::copy(fresh.begin(), fresh.end(), earlier.data());
+  for (int opening = 0; opening < openings && !placed; opening++) {
+    done = refiner.open(fresh.data(), clusters, size_t{1} << opening);
     if (!done) return done;
-    uint32_t live = 0;
-    bool settled = true;
-    for (uint32_t c = 0; c < clusters; c++) {
-      settled = settled && round.members[c] > 0 && mean_of(round, c) == centroids[c];
-      if (step < steps && round.members[c] > 0) centroids[live++] = mean_of(round, c);
+    for (uint32_t i = 0; i <= clusters; i++) boundaries[i] = 0;
+    if (!refiner.place(fresh.data(), clusters, boundaries.data())) return fail(Status::structure);
+    placed = true;
+    const bool final_opening = opening + 1 == openings;
+    while (!converged && steps < request.max_iterations) {
+      if (job.cancelled()) return fail(Status::aborted);
+      double moved = 0;
+      bool changed = false;
+      for (uint32_t i = 0; i < clusters; i++) {
+        if (refiner.held(boundaries[i], boundaries[i + 1]) == 0) return Result{};
+        next[i] = refiner.mean(boundaries[i], boundaries[i + 1]);
+        const double move = static_cast<double>(next[i]) - static_cast<double>(fresh[i]);
+        changed = changed || next[i] != fresh[i];
+        moved = std::max(moved, move < 0 ? -move : move);
+      }
+      std::copy(boundaries.begin(), boundaries.end(), next_boundaries.data());
+      placed = refiner.place(next.data(), clusters, next_boundaries.data());
+      if (!placed && final_opening) {
+        placed = true;
+        break;
+      }
+      std::swap(fresh, next);
+      std::swap(boundaries, next_boundaries);
+      steps++;
+      converged = placed && (!changed || moved <= request.tolerance);
+      if (!placed || std::equal(fresh.begin(), fresh.end(), earlier.data())) break;
+      if ((steps & (steps - 1)) == 0) std::copy(fresh.begin(), fresh.end(), earlier.data());
     }
-    summary.converged = settled;
-    summary.iterations = step;
-    if (step < steps) clusters = live;
   }
-  uint32_t live = 0;
-  for (uint32_t c = 0; c < clusters; c++) {
-    if (round.members[c] == 0) continue;  // nothing is nearest to it
-    centroids[live] = centroids[c];
-    counts[live++] = static_cast<uint32_t>(round.members[c]);
+  for (uint32_t i = 0; i < clusters; i++) {
+    if (refiner.held(boundaries[i], boundaries[i + 1]) == 0) return Result{};
   }
-  summary.used = live;
-  summary.kept = kept;
-  summary.inertia = round.error;
-  *taken = true;
-  return {};
+  for (uint32_t i = 0; i < clusters; i++) {
+    centroids[i] = fresh[i];
+    counts[i] = static_cast<uint32_t>(refiner.held(boundaries[i], boundaries[i + 1]));
+  }
+  summary.used = clusters;
+  summary.iterations = steps;
+  summary.converged = converged;
+  summary.inertia = refiner.inertia(centroids, clusters, boundaries.data());
+  answered = true;
+  return Result{};
 }
 
 }  // namespace dc

@@ -60,17 +60,18 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   summary = KmeansSummary{};
   if (request.clusters < 1 || request.clusters > kMaxClusters || request.count > 0xffffffffull)
     return fail(Status::arg);
-  if (request.algorithm == KmeansAlgorithm::histogram) {
-    bool taken = false;
-    const Result quick = histogram_kmeans(job, request, centroids, counts, summary, &taken);
-    if (!quick || taken) return quick;
-    summary = KmeansSummary{};
-  }
   Collected collected;
   Result done = collect(job, request, collected);
   if (!done) return done;
   SortedPoints points;
   summary.kept = collected.count;
+  // Small inputs are sorted: that is no slower there, and their cells are the values themselves.
+  constexpr size_t kSortUpTo = 65536;
+  if (request.algorithm == KmeansAlgorithm::histogram && !request.weights && collected.count > kSortUpTo) {
+    bool answered = false;
+    done = histogram_kmeans(job, collected.values, collected.count, request, centroids, counts, summary, answered);
+    if (!done || answered) return done;
+  }
   done = sort_points(job, collected, points);
   if (!done) return done;
   uint32_t clusters = request.clusters;

@@ -7,11 +7,10 @@
 
 namespace dc {
 
-constexpr size_t kCells = 32768;
-
 size_t cells_for(uint32_t clusters) noexcept {
+  constexpr size_t kLeast = 32768, kMost = size_t{1} << 20;
   const size_t wanted = static_cast<size_t>(clusters) * 64;
-  return wanted < kCells ? kCells : wanted > (size_t{1} << 20) ? size_t{1} << 20 : wanted;
+  return wanted < kLeast ? kLeast : wanted > kMost ? kMost : wanted;
 }
 
 Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters, double* lambda, float* centroids,

@@ -294,7 +294,44 @@ static void starts_reach_fixed_points() {
   }
 }
 
+// The unsorted way: counts and squared error against a plain sum in long double, on shapes that are hard for cells.
+static void unsorted_answers_are_exact() {
+  for (int shape = 0; shape < 7; shape++) {
+    std::vector<float> x = normal(30 + static_cast<uint64_t>(shape), shape == 6 ? 3000000 : 200000);
+    for (size_t i = 0; i < x.size(); i++) {
+      if (shape == 1) x[i] += 3;                                                     // far from zero
+      if (shape == 2 && std::fabs(x[i]) < 0.02f) x[i] += x[i] < 0 ? -0.02f : 0.02f;  // two lobes
+      if (shape == 3 && i % 10000 == 0) x[i] *= 40;                                  // outliers
+      if (shape == 4 && i % 50000 == 0) x[i] = (i % 100000 ? -1 : 1) * 1e38f;
+      if (shape == 5 && i % 3) x[i] = 0;  // one value holds most
+    }
+    const Outcome one = run(x, ask(16, KmeansAlgorithm::histogram), {}, 2, detected_cpu_level());
+    CHECK(one.result && one.centroids.size() == 16);
+    std::vector<uint32_t> counts(16);
+    long double inertia = 0;
+    for (const float v : x) {
+      size_t at = 0;
+      while (at + 1 < 16 && v > (static_cast<double>(one.centroids[at]) + one.centroids[at + 1]) / 2) at++;
+      counts[at]++;
+      const long double d = static_cast<long double>(v) - one.centroids[at];
+      inertia += d * d;
+    }
+    CHECK(counts == one.counts);
+    CHECK(std::fabs(one.summary.inertia - static_cast<double>(inertia)) <= 1e-11 * static_cast<double>(inertia));
+    const Outcome best = run(x, ask(16, KmeansAlgorithm::optimal), {}, 2, detected_cpu_level());
+    CHECK(one.summary.inertia <= best.summary.inertia * 1.0001);
+    CHECK(one.summary.inertia >= best.summary.inertia * (1 - 1e-9));
+    for (int level = 0; level < levels().count; level++) {
+      for (const unsigned threads : {1u, 4u}) {
+        const Outcome other = run(x, ask(16, KmeansAlgorithm::histogram), {}, threads, levels().level[level]);
+        CHECK(other.centroids == one.centroids && other.summary.inertia == one.summary.inertia);
+      }
+    }
+  }
+}
+
 int main() {
+  unsorted_answers_are_exact();
   partitions_against_the_textbook();
   small_cases();
   masks();
