@@ -29,6 +29,7 @@ interface Store extends ByteSource {
   close(): Promise<void>
 }
 
+/** Copied or read at once; a turn of the event loop is no longer than this takes. */
 const COPY_BYTES = 8 << 20
 
 /** Bytes in memory, in pieces that lie end to end. */
@@ -199,7 +200,10 @@ export class Archive {
     const bytes = new Uint8Array(this.use().fileBytes)
     let at = 0
     for await (const chunk of this.store.chunks()) {
-      bytes.set(chunk, at)
+      for (let from = 0; from < chunk.length; from += COPY_BYTES) {
+        bytes.set(chunk.subarray(from, from + COPY_BYTES), at + from)
+        await new Promise(setImmediate)
+      }
       at += chunk.length
     }
     return bytes

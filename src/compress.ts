@@ -68,7 +68,7 @@ async function runStages(
   if (!rule.quantize || values.length === 0) {
     if (rule.prune) {
       const { mask } = await pruneOwned(values, rule.prune, job, name)
-      for (let i = 0; i < values.length; i++) if (!((mask[i >>> 5]! >>> (i & 31)) & 1)) values[i] = 0
+      await zeroPruned(values, mask)
     }
     return encodeTensor({ name, shape, values }, rule.encode, ours)
   }
@@ -83,6 +83,17 @@ async function runStages(
   const codes = shared.codes as Uint8Array<ArrayBuffer> // 256 clusters at the most
   const tensor = { name, shape, mask, kept: pruned.kept, codes, codebook: shared.centroids }
   return encodeTensor(tensor, rule.encode, ours)
+}
+
+/** A turn of the event loop is at most this many weights long. */
+const WEIGHTS_A_TURN = 1 << 20
+
+async function zeroPruned(values: Float32Array, mask: Uint32Array): Promise<void> {
+  for (let begin = 0; begin < values.length; begin += WEIGHTS_A_TURN) {
+    const end = Math.min(values.length, begin + WEIGHTS_A_TURN)
+    for (let i = begin; i < end; i++) if (!((mask[i >>> 5]! >>> (i & 31)) & 1)) values[i] = 0
+    await new Promise(setImmediate)
+  }
 }
 
 /** The stages below do not all know the tensor's name. */
