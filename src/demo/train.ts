@@ -1,0 +1,192 @@
+import type * as tfjs from '@tensorflow/tfjs'
+import { prune } from '../prune/prune.js'
+import { assign } from '../quantize/assign.js'
+import { kmeans1d } from '../quantize/kmeans.js'
+import {
+  CentroidTraining,
+  cosineRate,
+  gradualDensity,
+  MaskedTraining,
+  runTraining,
+  type Trainer,
+} from '../retrain/index.js'
+import type { JobOptions, QuantizedTensor, WeightTensor } from '../tensor.js'
+import { testError } from './evaluate.js'
+import type { Net, TensorFlowJs } from './lenet.js'
+import { type Batch, CLASSES, type DigitSet, IMAGE_PIXELS, shuffledBatches } from './mnist.js'
+import type { DemoRecipe, Phase } from './recipe.js'
+
+export interface TrainingData {
+  train: DigitSet
+  test: DigitSet
+}
+
+/** One line of a run: a stage's time and the test error after it, in per cent. */
+export interface StageResult {
+  stage: 'dense' | 'prune' | 'share' | 'fine-tune'
+  seconds: number
+  testError: number
+}
+
+export interface TrainedNet {
+  stages: StageResult[]
+  /** Every weight after the dense training, in the order of the variables. */
+  denseWeights: WeightTensor[]
+  /** Every weight now: pruned, shared, fine-tuned. */
+  weights: WeightTensor[]
+  /** The same kernels as codes and codebooks. */
+  shared: QuantizedTensor[]
+}
+
+export interface Context {
+  tf: TensorFlowJs
+  net: Net
+  recipe: DemoRecipe
+  data: TrainingData
+  seed: number
+  job: JobOptions
+  log: (message: string) => void
+}
+
+/** Mean cross entropy of a batch. */
+function crossEntropy(tf: TensorFlowJs, net: Net, batch: Batch): tfjs.Scalar {
+  const pixels = tf.tensor2d(batch.pixels, [batch.size, IMAGE_PIXELS])
+  const truth = tf.oneHot(tf.tensor1d(batch.labels, 'int32'), CLASSES)
+  return tf.neg(tf.mean(tf.sum(tf.mul(truth, tf.logSoftmax(net.logits(pixels))), 1)))
+}
+
+interface RunPhase {
+  trainer: Trainer
+  optimizer: tfjs.Optimizer
+  phase: Phase
+  /** Number of the random stream: its own order and shifts for each phase. */
+  stream: number
+  beforeStep?: (step: number, progress: number) => Promise<void>
+}
+
+async function runPhase(context: Context, run: RunPhase): Promise<number> {
+  const { tf, net, recipe, data, seed, job } = context
+  const batches = shuffledBatches(data.train, { size: recipe.batch, shift: recipe.shift, seed, stream: run.stream })
+  const steps = run.phase.epochs * batches.perEpoch
+  const schedule = cosineRate(run.phase.rate, Math.min(0.5, 100 / steps))
+  const result = await runTraining(
+    run.trainer,
+    {
+      budget: { steps },
+      loss: (step) => crossEntropy(tf, net, batches.at(step)),
+      learningRate: { optimizer: run.optimizer, schedule },
+      ...(run.beforeStep ? { beforeStep: run.beforeStep } : {}),
+    },
+    job,
+  )
+  return result.seconds
+}
+
+function newMomentum(tf: TensorFlowJs): tfjs.Optimizer {
+  return tf.train.momentum(0.01, 0.9, true)
+}
+
+async function trainDense(context: Context): Promise<StageResult> {
+  const { tf, net, recipe, data } = context
+  const optimizer = newMomentum(tf)
+  const trainer = new MaskedTraining(tf, { variables: net.variables, optimizer })
+  const seconds = await runPhase(context, { trainer, optimizer, phase: recipe.dense, stream: 0 })
+  optimizer.dispose()
+  return { stage: 'dense', seconds, testError: testError(tf, net, data.test) }
+}
+
+/** Prunes twice an epoch, each time to the density of the schedule, while the net is retrained. Paper, section 2. */
+async function pruneAndRetrain(context: Context): Promise<StageResult & { masks: Map<string, Uint32Array> }> {
+  const { tf, net, recipe, data } = context
+  const optimizer = newMomentum(tf)
+  const training = new MaskedTraining(tf, { variables: net.variables, optimizer })
+  const masks = new Map<string, Uint32Array>()
+  const every = Math.floor(data.train.count / recipe.batch / 2)
+  const pruneTo = async (progress: number) => {
+    for (const [name, target] of Object.entries(recipe.density)) {
+      const density = gradualDensity(target, recipe.retrain.until)(progress)
+      const values = (await net.variables[name]!.data()) as Float32Array
+      const { mask } = await prune(values, { density })
+      masks.set(name, mask)
+      training.setMask(name, mask)
+    }
+  }
+  const steps = recipe.retrain.epochs * 2 * every
+  const beforeStep = async (step: number, progress: number) => {
+    if (step % every === 0 && progress <= recipe.retrain.until + every / steps) await pruneTo(progress + every / steps)
+  }
+  const seconds = await runPhase(context, {
+    trainer: training,
+    optimizer,
+    phase: recipe.retrain,
+    stream: 1,
+    beforeStep,
+  })
+  training.dispose()
+  optimizer.dispose()
+  return { stage: 'prune', seconds, testError: testError(tf, net, data.test), masks }
+}
+
+/** Shares the kept weights of one kernel: k-means, then the nearest centroid of each. Paper, section 3. */
+async function shareKernel(
+  name: string,
+  variable: tfjs.Variable,
+  mask: Uint32Array,
+  clusters: number,
+): Promise<QuantizedTensor> {
+  const values = (await variable.data()) as Float32Array
+  const { centroids } = await kmeans1d(values, { clusters, mask, algorithm: 'lloyd', init: 'linear' })
+  const codes = Uint8Array.from(await assign(values, centroids, { mask }))
+  return { name, shape: variable.shape, mask, kept: codes.length, codes, codebook: centroids }
+}
+
+/** Shares all kernels and fine-tunes their centroids (section 3.3), the biases with them. */
+async function shareAndFineTune(context: Context, masks: ReadonlyMap<string, Uint32Array>) {
+  const { tf, net, recipe, data } = context
+  const started = performance.now()
+  const names = Object.keys(recipe.clusters)
+  const first = await Promise.all(
+    names.map((name) => shareKernel(name, net.variables[name]!, masks.get(name)!, recipe.clusters[name]!)),
+  )
+  const optimizer = tf.train.adam(recipe.centroids.rate)
+  const training = new CentroidTraining(tf, { variables: net.variables, shared: first, optimizer })
+  const share: StageResult = {
+    stage: 'share',
+    seconds: (performance.now() - started) / 1000,
+    testError: testError(tf, net, data.test),
+  }
+  context.log(describe(share))
+  const seconds = await runPhase(context, { trainer: training, optimizer, phase: recipe.centroids, stream: 2 })
+  const shared = names.map((name) => training.quantized(name))
+  training.dispose()
+  optimizer.dispose()
+  const tune: StageResult = { stage: 'fine-tune', seconds, testError: testError(tf, net, data.test) }
+  context.log(describe(tune))
+  return { stages: [share, tune], shared }
+}
+
+function describe(result: StageResult): string {
+  return `${result.stage.padEnd(9)} ${result.seconds.toFixed(1).padStart(6)} s   test error ${result.testError.toFixed(2)} %`
+}
+
+/** Copies of all weights, in the order of the variables. */
+export async function readWeights(net: Net): Promise<WeightTensor[]> {
+  const read = Object.entries(net.variables).map(async ([name, variable]) => ({
+    name,
+    shape: variable.shape,
+    values: Float32Array.from(await variable.data()),
+  }))
+  return Promise.all(read)
+}
+
+/** Dense training, pruning with retraining, weight sharing, centroid fine-tuning, all on one live net. */
+export async function trainCompressed(context: Context): Promise<TrainedNet> {
+  const dense = await trainDense(context)
+  context.log(describe(dense))
+  const denseWeights = await readWeights(context.net)
+  const { masks, ...pruned } = await pruneAndRetrain(context)
+  context.log(describe(pruned))
+  const { stages, shared } = await shareAndFineTune(context, masks)
+  const weights = await readWeights(context.net)
+  return { stages: [dense, pruned, ...stages], denseWeights, weights, shared }
+}

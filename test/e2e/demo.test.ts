@@ -1,0 +1,77 @@
+import { compress } from '../../src/compress.js'
+import { createNet } from '../../src/demo/lenet.js'
+import { type DigitSet, loadDigits } from '../../src/demo/mnist.js'
+import { compareCoders } from '../../src/demo/other-coders.js'
+import type { DemoRecipe } from '../../src/demo/recipe.js'
+import { trainCompressed } from '../../src/demo/train.js'
+import { tf } from '../support/tfjs.js'
+
+/** 4,000 digits, 240 steps in all: enough to see every stage work, not to see it at its best. */
+const SHORT: DemoRecipe = {
+  batch: 100,
+  shift: 0,
+  dense: { epochs: 2, rate: 0.1 },
+  retrain: { epochs: 3, rate: 0.1, until: 0.5 },
+  centroids: { epochs: 1, rate: 0.0005 },
+  density: { 'ip1/kernel': 0.1, 'ip2/kernel': 0.2, 'ip3/kernel': 0.5 },
+  clusters: { 'ip1/kernel': 16, 'ip2/kernel': 16, 'ip3/kernel': 8 },
+}
+
+function firstOf(set: DigitSet, count: number): DigitSet {
+  return { count, pixels: set.pixels.subarray(0, count * 784), labels: set.labels.subarray(0, count) }
+}
+
+async function shortRun(seed: number) {
+  const [train, test] = await Promise.all([loadDigits('train'), loadDigits('test')])
+  const data = { train: firstOf(train, 4000), test: firstOf(test, 1000) }
+  const net = createNet(tf, 'lenet-300-100', seed)
+  const trained = await trainCompressed({ tf, net, recipe: SHORT, data, seed, job: {}, log: () => {} })
+  for (const variable of Object.values(net.variables)) variable.dispose()
+  return trained
+}
+
+describe('the pipeline on real digits', () => {
+  let trained: Awaited<ReturnType<typeof shortRun>>
+  beforeAll(async () => {
+    trained = await shortRun(5)
+  }, 120000)
+
+  test('every stage answers at least 85 of 100 test digits after 240 steps', () => {
+    expect(trained.stages.map((stage) => stage.stage)).toEqual(['dense', 'prune', 'share', 'fine-tune'])
+    for (const stage of trained.stages) expect(stage.testError).toBeLessThan(15)
+  })
+
+  test('the kernels have exactly the density and at most the clusters that were asked for', () => {
+    const kept = trained.shared.map((tensor) => [tensor.name, tensor.kept, tensor.codebook.length <= 16])
+    expect(kept).toEqual([
+      ['ip1/kernel', 23520, true],
+      ['ip2/kernel', 6000, true],
+      ['ip3/kernel', 500, true],
+    ])
+    const kernel = trained.weights.find((tensor) => tensor.name === 'ip3/kernel')!
+    expect(kernel.values.filter((value) => value !== 0)).toHaveLength(500)
+    expect(new Set(kernel.values).size).toBeLessThanOrEqual(9)
+  })
+
+  test('the archive gives back the very weights, at least 15 times smaller and smaller than brotli', async () => {
+    const rules = [
+      { match: '*/kernel', quantize: { method: 'kmeans' as const, clusters: 16 } },
+      { match: '*', quantize: null },
+    ]
+    const archive = await compress(trained.weights, { rules })
+    for (const { name, values } of trained.weights) {
+      expect(Buffer.from((await archive.decode(name)).buffer).equals(Buffer.from(values.buffer))).toBe(true)
+    }
+    const report = archive.report()
+    archive.dispose()
+    expect(report.ratio).toBeGreaterThan(15)
+    const coders = await compareCoders(trained.denseWeights, trained.weights)
+    for (const coder of coders) expect(report.compressedBytes).toBeLessThan(coder.sharedBytes)
+  })
+
+  test('the same seed gives the same weights, another seed others', async () => {
+    const [again, other] = [await shortRun(5), await shortRun(6)]
+    expect(again.weights.map(({ values }) => values)).toEqual(trained.weights.map(({ values }) => values))
+    expect(other.weights[0]!.values).not.toEqual(trained.weights[0]!.values)
+  }, 120000)
+})
