@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fit.h"
 #include "partition.h"
 
 namespace dc {
@@ -283,6 +284,81 @@ Result histogram_kmeans(const Job& job, const float* values, size_t count, const
   summary.iterations = steps;
   summary.converged = converged;
   summary.inertia = refiner.inertia(centroids, clusters, boundaries.data());
+  answered = true;
+  return Result{};
+}
+
+Result fit_kmeans(const Job& job, const float* values, size_t count, const KmeansRequest& request, float* centroids,
+                  uint32_t* counts, KmeansSummary& summary, bool& answered) noexcept {
+  answered = false;
+  const uint32_t clusters = request.clusters;
+  CellTable table;
+  const size_t target = std::max<size_t>(8192, size_t{16} * clusters);
+  Result done = fill_cells(job, values, count, target, table);
+  if (!done) return done;
+  Cells cells;
+  size_t live = 0;
+  for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
+  if (live < static_cast<size_t>(clusters) * 4) return Result{};
+  Array<uint32_t> used;
+  Array<float> fresh;
+  Array<double> held, error;
+  if (!used.reset(live) || !cells.values.reset(live) || !cells.weights.reset(live) || !fresh.reset(clusters) ||
+      !held.reset_zeroed(clusters) || !error.reset_zeroed(clusters)) {
+    return fail(Status::nomem);
+  }
+  for (size_t c = 0; c < table.map.cells; c++) {
+    if (!table.count[c]) continue;
+    used[cells.count] = static_cast<uint32_t>(c);
+    cells.values[cells.count] = cell_mean(table, c);
+    cells.weights[cells.count++] = static_cast<double>(table.count[c]);
+  }
+  done = fit_centroids(job, cells, clusters, fresh.data());
+  if (!done) return done;
+  // Shares of each cell: the values of a cell are taken as spread evenly over it.
+  uint32_t cluster = 0;
+  for (size_t i = 0; i < live; i++) {
+    const uint32_t first = table.first_key[used[i]], shift = table.map.packed[first >> 20] & 31;
+    const double low = key_value(first), width = key_ulp(first) * static_cast<double>(1u << shift);
+    double from = low;
+    const double whole = cells.weights[i];
+    for (;;) {
+      const double border = cluster + 1 < clusters
+                                ? (static_cast<double>(fresh[cluster]) + static_cast<double>(fresh[cluster + 1])) / 2
+                                : 1e300;
+      const double to = std::min(border, low + width);
+      if (to > from || from == low) {
+        const double stretch = std::max(0.0, to - from), part = whole * stretch / width;
+        const bool all = from == low && to == low + width;
+        const double middle = (all ? cells.values[i] : (from + to) / 2) - static_cast<double>(fresh[cluster]);
+        held[cluster] += part;
+        error[cluster] += part * (middle * middle + (shift ? stretch * stretch / 12 : 0));
+        from = std::max(from, to);
+      }
+      if (border >= low + width) break;
+      cluster++;
+    }
+  }
+  // Whole counts that add up, by rounding the running sum.
+  double running = 0, inertia = 0;
+  uint64_t given = 0;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < clusters; i++) {
+    running += held[i];
+    inertia += error[i];
+    const uint64_t up_to = i + 1 == clusters ? count : std::min<uint64_t>(count, static_cast<uint64_t>(running + 0.5));
+    const uint64_t own = up_to > given ? up_to - given : 0;
+    given += own;
+    if (own == 0) continue;
+    if (kept > 0 && !(fresh[i] > centroids[kept - 1])) {
+      counts[kept - 1] += static_cast<uint32_t>(own);
+      continue;
+    }
+    centroids[kept] = fresh[i];
+    counts[kept++] = static_cast<uint32_t>(own);
+  }
+  summary.used = kept;
+  summary.inertia = inertia;
   answered = true;
   return Result{};
 }

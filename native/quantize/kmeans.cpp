@@ -72,6 +72,11 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
     done = histogram_kmeans(job, collected.values, collected.count, request, centroids, counts, summary, answered);
     if (!done || answered) return done;
   }
+  if (request.algorithm == KmeansAlgorithm::fit && !request.weights && collected.count > kSortUpTo) {
+    bool answered = false;
+    done = fit_kmeans(job, collected.values, collected.count, request, centroids, counts, summary, answered);
+    if (!done || answered) return done;
+  }
   done = sort_points(job, collected, points);
   if (!done) return done;
   uint32_t clusters = request.clusters;
@@ -107,8 +112,15 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
         done = sampled_centroids(job, points, clusters, request.seed, centroids);
         steps = 0;
         break;
+      case KmeansAlgorithm::fit: {
+        KmeansRequest start = request;
+        start.start = KmeansStart::fit;
+        done = starting_centroids(job, start, points, centroids);
+        steps = 0;
+        break;
+      }
       default:
-        return fail(Status::feature);
+        return fail(Status::arg);
     }
     if (!done) return done;
     done = lloyd_steps(job, points, sums, clusters, steps, request.tolerance, centroids, boundaries.data(), outcome);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fit.h"
 #include "lloyd.h"
 #include "partition.h"
 
@@ -214,6 +215,11 @@ Result starting_centroids(const Job& job, const KmeansRequest& request, const So
       std::copy(request.initial, request.initial + k, centroids);
       std::sort(centroids, centroids + k);
       break;
+    case KmeansStart::fit: {
+      Cells cells;
+      const Result done = cells_of_sorted(job, points, cells_for(k), cells);
+      return done ? fit_centroids(job, cells, k, centroids) : done;
+    }
     case KmeansStart::histogram:
       return histogram_centroids(job, points, k, centroids);
     default:

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "check.h"
+#include "quantize/fit.h"
 #include "quantize/kmeans.h"
 #include "quantize/partition.h"
 
@@ -330,7 +331,66 @@ static void unsorted_answers_are_exact() {
   }
 }
 
+static double squared_error(const std::vector<float>& x, const std::vector<float>& c) {
+  long double total = 0;
+  for (const float v : x) {
+    const size_t at = static_cast<size_t>(std::lower_bound(c.begin(), c.end(), v) - c.begin());
+    const double up = at < c.size() ? std::fabs(static_cast<double>(c[at]) - v) : 1e300;
+    const double down = at > 0 ? std::fabs(static_cast<double>(c[at - 1]) - v) : 1e300;
+    total += static_cast<long double>(std::min(up, down)) * std::min(up, down);
+  }
+  return static_cast<double>(total);
+}
+
+static void fits_are_near_the_optimum() {
+  for (int i = -3000; i <= 3000; i++) {
+    const double x = i * 0.0731;
+    CHECK(std::fabs(plain_exp(x) / std::exp(x) - 1) < 1e-13);
+    const double y = std::exp(x * 2);
+    CHECK(std::fabs(plain_log(y) - std::log(y)) < 1e-14 * std::fabs(std::log(y)) + 1e-15);
+  }
+  const std::vector<float> gaussian = normal(70, 400000);
+  std::vector<float> pruned, laplace(gaussian.size()), offset(gaussian.size()), outliers = gaussian;
+  for (const float v : normal(71, 4000000)) {
+    if (std::fabs(v) > 0.02054f) pruned.push_back(v);  // the largest 4 %
+  }
+  for (size_t i = 0; i < laplace.size(); i++) {
+    laplace[i] = static_cast<float>((i & 1 ? -0.01 : 0.01) * -std::log(1 - ((random_u64(72, i) >> 11) * 0x1p-53)));
+    offset[i] = gaussian[i] + 3;
+    if (i % 100000 == 0) outliers[i] *= 40;
+  }
+  const struct {
+    const std::vector<float>& x;
+    uint32_t k;
+    double most;
+  } cases[] = {{gaussian, 16, 1.02}, {gaussian, 256, 1.02}, {pruned, 32, 1.1},   {laplace, 16, 1.03},
+               {laplace, 256, 1.1},  {offset, 16, 1.02},    {outliers, 256, 1.3}};
+  for (const auto& c : cases) {
+    const Outcome fit = run(c.x, ask(c.k, KmeansAlgorithm::fit), {}, 1, detected_cpu_level());
+    const Outcome best = run(c.x, ask(c.k, KmeansAlgorithm::histogram), {}, 2, detected_cpu_level());
+    const double error = squared_error(c.x, fit.centroids);
+    CHECK(fit.result && error <= c.most * best.summary.inertia);
+    if (!(error <= c.most * best.summary.inertia)) std::printf("%g\n", error / best.summary.inertia);
+    CHECK(std::fabs(fit.summary.inertia / error - 1) < 0.02);  // an estimate from the cells
+    uint64_t total = 0;
+    for (const uint32_t count : fit.counts) total += count;
+    CHECK(total == c.x.size() && fit.summary.used <= c.k && fit.summary.used + 8 >= c.k);
+    for (int level = 0; level < levels().count; level++) {
+      const Outcome other = run(c.x, ask(c.k, KmeansAlgorithm::fit), {}, 4, levels().level[level]);
+      CHECK(other.centroids == fit.centroids && other.counts == fit.counts);
+    }
+  }
+  for (const std::vector<float>& x : {std::vector<float>{1, 2, 3}, std::vector<float>{-5, -5, -4, 4, 5, 1e30f},
+                                      normal(73, 1000), std::vector<float>(5000, 2.5f)}) {
+    const Outcome fit = run(x, ask(4, KmeansAlgorithm::fit));
+    CHECK(fit.result && fit.summary.used >= 1);
+    const Outcome lloyd = run(x, ask(4, KmeansAlgorithm::lloyd, KmeansStart::fit));
+    CHECK(lloyd.result && lloyd.summary.converged && lloyd.summary.inertia <= fit.summary.inertia);
+  }
+}
+
 int main() {
+  fits_are_near_the_optimum();
   unsorted_answers_are_exact();
   partitions_against_the_textbook();
   small_cases();
