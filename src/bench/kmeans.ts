@@ -13,7 +13,7 @@ export interface KmeansBenchOptions {
   count?: number
   /** Default 256. */
   clusters?: readonly number[]
-  /** Default: histogram, optimal and lloyd (from its `density` start). */
+  /** Default: histogram, fit, optimal and lloyd (from its `density` start). */
   algorithms?: readonly KmeansAlgorithm[]
   /** Measured rounds after one to warm up; all cases in turn. Default 5. */
   rounds?: number
@@ -47,7 +47,7 @@ export interface KmeansBenchReport {
 }
 
 const OPTION_KEYS = ['arrays', 'count', 'clusters', 'algorithms', 'rounds', 'threads'] as const
-const DEFAULT_ALGORITHMS: readonly KmeansAlgorithm[] = ['histogram', 'optimal', 'lloyd']
+const DEFAULT_ALGORITHMS: readonly KmeansAlgorithm[] = ['histogram', 'optimal', 'lloyd', 'fit']
 const BLOCK = 65536
 
 /** Sum of squared distances to the nearest centroid: float64, over blocks of 65,536, the one score of all rows. */

@@ -49,9 +49,9 @@ export interface KmeansOptions {
 export interface KmeansResult {
   /** Strictly ascending; `min(clusters, distinct values)` of them, or fewer where a centroid would stay without values. */
   centroids: Float32Array
-  /** Values nearest to each centroid, ties to the lower one. */
+  /** Values nearest to each centroid, ties to the lower one. Of `fit` above 65,536 values: as its histogram tells. */
   counts: Uint32Array
-  /** Sum of weight x (value - nearest centroid)^2, in double precision. */
+  /** Sum of weight x (value - nearest centroid)^2, in double precision. Of `fit` above 65,536 values: an estimate. */
   inertia: number
   /** Lloyd steps taken. */
   iterations: number

@@ -29,7 +29,7 @@ function optimum(values: Float32Array, k: number): number {
 
 describe('kmeans1d', () => {
   test('1. two pairs are two clusters, whatever the algorithm', async () => {
-    for (const algorithm of ['histogram', 'optimal', 'lloyd', 'sampled'] as const) {
+    for (const algorithm of ['histogram', 'optimal', 'lloyd', 'sampled', 'fit'] as const) {
       const result = await kmeans1d(Float32Array.of(11, 0, 1, 10), { clusters: 2, algorithm })
       expect(result.centroids).toEqual(Float32Array.of(0.5, 10.5))
       expect(result.counts).toEqual(Uint32Array.of(2, 2))
@@ -94,7 +94,7 @@ describe('kmeans1d', () => {
           const found = kmeans1dSync(values, { clusters, algorithm: 'optimal' }).inertia
           expect(found).toBeGreaterThanOrEqual(best * (1 - 1e-12) - 1e-12)
           expect(found).toBeLessThanOrEqual(best * (1 + 1e-6) + 1e-9)
-          for (const algorithm of ['histogram', 'lloyd', 'sampled'] as const) {
+          for (const algorithm of ['histogram', 'lloyd', 'sampled', 'fit'] as const) {
             expect(kmeans1dSync(values, { clusters, algorithm }).inertia).toBeGreaterThanOrEqual(best * (1 - 1e-12))
           }
         },
@@ -114,7 +114,7 @@ describe('kmeans1d', () => {
 
   test('9. threads never change a result', () => {
     const values = generate({ count: 300_000, shape: 1.2, deviation: 0.01, outliers: 1e-4, seed: 3 })
-    for (const algorithm of ['histogram', 'optimal', 'lloyd', 'sampled'] as const) {
+    for (const algorithm of ['histogram', 'optimal', 'lloyd', 'sampled', 'fit'] as const) {
       const one = kmeans1dSync(values, { clusters: 32, algorithm }, { threads: 1 })
       for (const threads of [2, 4, 8])
         expect(kmeans1dSync(values, { clusters: 32, algorithm }, { threads })).toEqual(one)

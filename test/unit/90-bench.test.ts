@@ -65,7 +65,7 @@ describe('workloads of the benches', () => {
 describe('benchKmeans', () => {
   test('6. reports time, error against the optimum and memory of each algorithm, and prints them', async () => {
     const report = await benchKmeans({ arrays: ['b'], count: 50_000, clusters: [8], rounds: 1 })
-    expect(report.rows.map((row) => row.algorithm)).toEqual(['histogram', 'optimal', 'lloyd'])
+    expect(report.rows.map((row) => row.algorithm)).toEqual(['histogram', 'optimal', 'lloyd', 'fit'])
     for (const row of report.rows) {
       expect(row).toMatchObject({ array: 'b', count: 50_000, clusters: 8, used: 8 })
       expect(row.minMs).toBeGreaterThan(0)
