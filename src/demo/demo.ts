@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import * as assert from '../assert.js'
 import { compress } from '../compress.js'
-import { DeepCompressionError } from '../errors.js'
+import { DeepCompressionError, printable } from '../errors.js'
 import { formatReport, formatTable, type Report } from '../report.js'
 import type { JobOptions, WeightTensor } from '../tensor.js'
 import type { FileCheck } from './check-file.js'
@@ -53,6 +54,7 @@ export async function runDemo(options: DemoOptions = {}, job: JobOptions = {}): 
   const file = path.resolve(given.output ?? `${name}.dcz`)
   const log = given.log ?? (() => {})
   const clock = stopwatch()
+  await refuseForeignFile(file)
 
   const tf = loadTensorFlow()
   const [train, test] = await Promise.all([loadDigits('train'), loadDigits('test')])
@@ -88,6 +90,22 @@ export async function runDemo(options: DemoOptions = {}, job: JobOptions = {}): 
     seconds: { ...secondsOf(trained.stages), ...clock.seconds, total: clock.total() },
     otherCoders,
   }
+}
+
+/** A demo may replace what an earlier one wrote, and nothing else; better said before the training than after it. */
+async function refuseForeignFile(file: string): Promise<void> {
+  const handle = await open(file, 'r').catch(() => undefined)
+  if (!handle) return
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0)
+    if (bytesRead === 4 && buffer.toString('latin1') === '\u0089DCZ') return
+  } finally {
+    await handle.close()
+  }
+  throw new DeepCompressionError(
+    'IO',
+    `${printable(file)} exists and is not a .dcz archive; the demo does not replace it`,
+  )
 }
 
 /** Kernels hold at most `clusters` values and zero already, so that sharing them again changes nothing; biases stay as they are. */

@@ -1,4 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
 import { compress } from '../../src/compress.js'
+import { runDemo } from '../../src/demo/demo.js'
 import { createNet } from '../../src/demo/lenet.js'
 import { type DigitSet, loadDigits } from '../../src/demo/mnist.js'
 import { compareCoders } from '../../src/demo/other-coders.js'
@@ -74,4 +78,25 @@ describe('the pipeline on real digits', () => {
     expect(again.weights.map(({ values }) => values)).toEqual(trained.weights.map(({ values }) => values))
     expect(other.weights[0]!.values).not.toEqual(trained.weights[0]!.values)
   }, 120000)
+})
+
+describe('runDemo', () => {
+  test('does not replace a file that is no archive, and says so before it trains', async () => {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'deep-compression-demo-'))
+    const output = path.join(folder, 'thesis.tex')
+    await writeFile(output, 'ten years of work')
+    await expect(runDemo({ output })).rejects.toMatchObject({
+      code: 'ERR_DC_IO',
+      message: expect.stringContaining('not a .dcz'),
+    })
+    await rm(folder, { recursive: true })
+  })
+
+  test.each([
+    [{ net: 'alexnet' }, 'ERR_DC_ARG'],
+    [{ seed: -1 }, 'ERR_DC_ARG'],
+    [{ sed: 1 }, 'ERR_DC_ARG'],
+  ])('options %j are refused', async (options, code) => {
+    await expect(runDemo(options as never)).rejects.toMatchObject({ code })
+  })
 })
