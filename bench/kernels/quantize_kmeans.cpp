@@ -1,4 +1,5 @@
 // k-means with codes on the arrays: bench_quantize_kmeans [a|b|c] [algorithm 0..4] [k] [threads] [rounds]
+// [start 0..5]
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -55,6 +56,7 @@ int main(int argc, char** argv) {
   request.count = n;
   request.clusters = k;
   request.algorithm = static_cast<KmeansAlgorithm>(algorithm);
+  request.start = static_cast<KmeansStart>(argc > 6 ? std::atoi(argv[6]) : 0);
   request.max_iterations = algorithm == 0 ? 100 : 0xffffffff;
   KmeansSummary summary;
   double best = 1e9, best_assign = 1e9, pass = 1e9;

@@ -69,15 +69,31 @@ Result lloyd_steps(const Job& job, const SortedPoints& points, const RangeSums& 
   std::copy(centroids, centroids + clusters, earlier.data());
   outcome = LloydOutcome{};
   find_boundaries(points, clusters, centroids, boundaries);
+  // Sums up to each border, kept while the border stays where it is: near the fixed point most do.
+  struct Before {
+    size_t place;
+    Double2 weight, sum;
+  };
+  Array<Before> before;
+  Array<uint8_t> stale;  // whether a cluster's mean has to be taken anew
+  if (!before.reset(clusters + 1) || !stale.reset(clusters)) return fail(Status::nomem);
+  for (uint32_t i = 0; i <= clusters; i++) before[i].place = SIZE_MAX;
   for (uint32_t step = 0; step < max_iterations; step++) {
-    if (job.cancelled()) return fail(Status::aborted);
+    if (step % 16 == 0 && job.cancelled()) return fail(Status::aborted);
     double moved = 0;
     bool changed = false;
+    for (uint8_t& s : stale) s = 0;
+    for (uint32_t i = 0; i <= clusters; i++) {
+      if (before[i].place == boundaries[i]) continue;
+      before[i].place = boundaries[i];
+      sums.before(boundaries[i], before[i].weight, before[i].sum);
+      if (i > 0) stale[i - 1] = 1;
+      if (i < clusters) stale[i] = 1;
+    }
     for (uint32_t i = 0; i < clusters; i++) {
-      if (boundaries[i] == boundaries[i + 1]) continue;
-      double weight, sum;
-      sums.between(boundaries[i], boundaries[i + 1], weight, sum);
-      float mean = static_cast<float>(sum / weight);
+      if (boundaries[i] == boundaries[i + 1] || !stale[i]) continue;
+      const double weight = value(before[i + 1].weight - before[i].weight);
+      float mean = static_cast<float>(value(before[i + 1].sum - before[i].sum) / weight);
       const float lowest = points.values[boundaries[i]], highest = points.values[boundaries[i + 1] - 1];
       mean = mean < lowest ? lowest : mean > highest ? highest : mean;
       const double move = static_cast<double>(mean) - static_cast<double>(centroids[i]);
@@ -88,7 +104,10 @@ Result lloyd_steps(const Job& job, const SortedPoints& points, const RangeSums& 
     const bool reseeded = reseed_empty(points, clusters, centroids, boundaries);
     outcome.iterations = step + 1;
     find_boundaries(points, clusters, centroids, boundaries);
-    if (reseeded) continue;
+    if (reseeded) {
+      for (uint32_t i = 0; i <= clusters; i++) before[i].place = SIZE_MAX;
+      continue;
+    }
     if (!changed || moved <= tolerance) {
       outcome.converged = true;
       break;

@@ -1,8 +1,10 @@
 #include "points.h"
 
-#include <cmath>
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 
+#include "cell_pass.h"
 #include "order.h"
 
 namespace dc {
@@ -80,6 +82,93 @@ Result collect(const Job& job, const KmeansRequest& request, Collected& out) noe
   return done;
 }
 
+namespace {
+
+void sort_small(uint32_t* keys, size_t count, unsigned bits, uint32_t* scratch) noexcept {
+  if (bits == 0) return;  // all alike
+  if (count <= 24) {
+    for (size_t i = 1; i < count; i++) {
+      const uint32_t key = keys[i];
+      size_t at = i;
+      for (; at > 0 && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
+      keys[at] = key;
+    }
+    return;
+  }
+  uint32_t *from = keys, *to = scratch;
+  for (unsigned shift = 0; shift < bits; shift += 8) {
+    size_t start[256] = {0}, sum = 0;
+    for (size_t i = 0; i < count; i++) start[from[i] >> shift & 255]++;
+    for (size_t& s : start) sum += s, s = sum - s;
+    for (size_t i = 0; i < count; i++) to[start[from[i] >> shift & 255]++] = from[i];
+    std::swap(from, to);
+  }
+  if (from != keys) std::memcpy(keys, from, count * sizeof(uint32_t));
+}
+
+// Into cells by exact counts, then each cell by the low bits that are left: two passes over memory and no second copy.
+// The order in which threads fill a cell is open, but after sorting it cannot be seen.
+Result sort_values(const Job& job, const float* values, size_t n, SortedPoints& out) noexcept {
+  static_assert(sizeof(float) == sizeof(uint32_t), "keys and values share the array");
+  if (!out.values.reset(n)) return fail(Status::nomem);
+  out.count = n;
+  uint32_t* const keys = reinterpret_cast<uint32_t*>(out.values.data());
+  constexpr size_t kPlain = 16384;
+  if (n <= kPlain) {
+    Array<uint32_t> scratch;
+    if (!scratch.reset(n)) return fail(Status::nomem);
+    for (size_t i = 0; i < n; i++) keys[i] = order_key(values[i]);
+    sort_small(keys, n, 32, scratch.data());
+    for (size_t i = 0; i < n; i++) keys[i] = float_bits(key_value(keys[i]));
+    return Result{};
+  }
+  CellTable table;
+  Result done = fill_cells(job, values, n, n / 512 < 4096 ? 4096 : n / 512 > 65536 ? 65536 : n / 512, table);
+  if (!done) return done;
+  const size_t cells = table.map.cells;
+  Array<std::atomic<size_t>> place;
+  Array<size_t> begin;
+  if (!place.reset(cells) || !begin.reset(cells + 1)) return fail(Status::nomem);
+  size_t largest = 0, at = 0;
+  for (size_t c = 0; c < cells; c++) {
+    begin[c] = at;
+    new (&place[c]) std::atomic<size_t>(at);
+    at += table.count[c];
+    if ((table.map.packed[table.first_key[c] >> 20] & 31) > 0) largest = std::max<size_t>(largest, table.count[c]);
+  }
+  begin[cells] = at;
+  if (at != n) return fail(Status::arg);
+  std::atomic<bool> overrun{false};
+  done = parallel(job, block_count(n), [&](size_t block, unsigned) {
+    const size_t first = block * kBlockElements, end = std::min(n, first + kBlockElements);
+    for (size_t i = first; i < end; i++) {
+      const uint32_t key = order_key(values[i]);
+      const size_t cell = table.map.cell_of(key);
+      const size_t to = place[cell].fetch_add(1, std::memory_order_relaxed);
+      if (to >= begin[cell + 1]) {  // the caller's array changed under us
+        overrun.store(true, std::memory_order_relaxed);
+        return;
+      }
+      keys[to] = key;
+    }
+  });
+  if (!done) return done;
+  if (overrun.load()) return fail(Status::arg);
+  const unsigned workers = job.threads < 1 ? 1 : job.threads > 64 ? 64 : job.threads;
+  Array<uint32_t> scratch;
+  if (!scratch.reset(workers * largest)) return fail(Status::nomem);
+  constexpr size_t kGroup = 64;
+  return parallel(job, (cells + kGroup - 1) / kGroup, [&](size_t group, unsigned worker) {
+    for (size_t c = group * kGroup; c < cells && c < (group + 1) * kGroup; c++) {
+      const unsigned bits = table.map.packed[table.first_key[c] >> 20] & 31;
+      sort_small(keys + begin[c], begin[c + 1] - begin[c], bits, scratch.data() + worker * largest);
+      for (size_t i = begin[c]; i < begin[c + 1]; i++) keys[i] = float_bits(key_value(keys[i]));
+    }
+  });
+}
+
+}  // namespace
+
 Result sort_points(const Job& job, const Collected& points, SortedPoints& out) noexcept {
   const size_t n = points.count;
   size_t live = 0;
@@ -108,22 +197,7 @@ Result sort_points(const Job& job, const Collected& points, SortedPoints& out) n
     out.count = live;
     return Result{};
   }
-  Array<uint32_t> a, b;
-  if (!a.reset(n) || !b.reset(n)) return fail(Status::nomem);
-  for (size_t i = 0; i < n; i++) a[i] = order_key(points.values[i]);
-  uint32_t *from = a.data(), *to = b.data();
-  for (int pass = 0; pass < 4; pass++) {
-    size_t start[256] = {0}, sum = 0;
-    for (size_t i = 0; i < n; i++) start[from[i] >> (8 * pass) & 255]++;
-    for (size_t& s : start) sum += s, s = sum - s;
-    for (size_t i = 0; i < n; i++) to[start[from[i] >> (8 * pass) & 255]++] = from[i];
-    std::swap(from, to);
-    if (job.cancelled()) return fail(Status::aborted);
-  }
-  if (!out.values.reset(n)) return fail(Status::nomem);
-  for (size_t i = 0; i < n; i++) out.values[i] = key_value(from[i]);
-  out.count = n;
-  return Result{};
+  return sort_values(job, points.values, n, out);
 }
 
 Result RangeSums::build(const Job& job, const SortedPoints& points) noexcept {
