@@ -34,6 +34,12 @@ export {
   expandSync,
 } from './quantize/assign.js'
 export {
+  type KmeansGroupsOptions,
+  type KmeansGroupsResult,
+  kmeans1dGroups,
+  kmeans1dGroupsSync,
+} from './quantize/groups.js'
+export {
   type KmeansAlgorithm,
   type KmeansOptions,
   type KmeansResult,

@@ -1,3 +1,4 @@
+#include "../quantize/groups.h"
 #include "../quantize/kmeans.h"
 #include "arguments.h"
 
@@ -66,8 +67,57 @@ Napi::Value kmeans_1d_call(const Napi::CallbackInfo& info) {
   return args.run(std::move(task));
 }
 
+// kmeansGroups(values: Float32Array, groupSize, clusters, maxIterations, centroids: Float32Array(groups * clusters),
+//              counts: Uint32Array(groups * clusters), used: Uint32Array(groups), inertia: Float64Array(groups),
+//              ...job)
+class KmeansGroupsTask final : public AsyncTask {
+ public:
+  View<const float> values;
+  size_t group_size = 0;
+  uint32_t clusters = 0, max_iterations = 0;
+  float* centroids = nullptr;
+  uint32_t* counts = nullptr;
+  uint32_t* used = nullptr;
+  double* inertia = nullptr;
+
+  Result execute(const Job& running) noexcept override {
+    return kmeans_groups(running, values.data, values.size, group_size, clusters, max_iterations, centroids, counts,
+                         used, inertia);
+  }
+};
+
+Napi::Value kmeans_groups_call(const Napi::CallbackInfo& info) {
+  Arguments args(info, 11);
+  auto task = std::make_unique<KmeansGroupsTask>();
+  task->values = args.f32(0);
+  const uint64_t group_size = args.whole(1), clusters = args.whole(2), steps = args.whole(3);
+  args.require(task->values.size <= 0xffffffffull, "at most 2^32 - 1 values");
+  args.require(group_size >= 1 && group_size <= 0xffffffffull, "the group size must be 1 to 2^32 - 1");
+  args.require(clusters >= 1 && clusters <= kMaxClusters, "clusters must be 1 to 65536");
+  args.require(steps <= 0xffffffffull, "at most 2^32 - 1 iterations");
+  const size_t groups = (task->values.size + group_size - 1) / group_size;
+  const auto centroids = args.f32_out(4);
+  const auto counts = args.u32_out(5);
+  const auto used = args.u32_out(6);
+  const auto inertia = args.f64_out(7);
+  args.require(centroids.size == groups * clusters && counts.size == groups * clusters && used.size == groups &&
+                   inertia.size == groups,
+               "an output has the wrong size");
+  task->group_size = static_cast<size_t>(group_size);
+  task->clusters = static_cast<uint32_t>(clusters);
+  task->max_iterations = static_cast<uint32_t>(steps);
+  task->centroids = centroids.data;
+  task->counts = counts.data;
+  task->used = used.data;
+  task->inertia = inertia.data;
+  return args.run(std::move(task));
+}
+
 }  // namespace
 
-void export_quantize(Napi::Env env, Napi::Object exports) { export_function(env, exports, "kmeans1d", kmeans_1d_call); }
+void export_quantize(Napi::Env env, Napi::Object exports) {
+  export_function(env, exports, "kmeans1d", kmeans_1d_call);
+  export_function(env, exports, "kmeansGroups", kmeans_groups_call);
+}
 
 }  // namespace dc

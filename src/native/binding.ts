@@ -13,6 +13,19 @@ export type Run = [threads: number, control: Int32Array, done: Done]
  */
 export interface NativeBinding {
   nativeInfo(): NativeSelfDescription
+  kmeansGroups(
+    values: Float32Array,
+    groupSize: number,
+    clusters: number,
+    maxIterations: number,
+    centroids: Float32Array,
+    counts: Uint32Array,
+    used: Uint32Array,
+    inertia: Float64Array,
+    threads: number,
+    control: Int32Array,
+    done: Done,
+  ): unknown
   kmeans1d(
     values: Float32Array,
     mask: Uint32Array | null,

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "quantize/fit.h"
+#include "quantize/groups.h"
 #include "quantize/kmeans.h"
 #include "quantize/partition.h"
 
@@ -389,7 +390,54 @@ static void fits_are_near_the_optimum() {
   }
 }
 
+static void groups_are_near_their_optimum() {
+  constexpr size_t kSize = 4096, kGroups = 13, kLast = 100;
+  constexpr uint32_t kClusters = 16;
+  std::vector<float> x = normal(80, kSize * kGroups + kLast);
+  for (size_t i = 0; i < kSize; i++) {
+    x[kSize * 2 + i] = 7;                                              // one value
+    x[kSize * 3 + i] = std::round(x[kSize * 3 + i] * 4000);            // few distinct ones
+    x[kSize * 4 + i] += 50;                                            // far from zero
+    if (i % 100 == 0) x[kSize * 5 + i] *= 40;                          // outliers
+    if (std::fabs(x[kSize * 6 + i]) < 0.01f) x[kSize * 6 + i] = 0.0f;  // pruned
+  }
+  const size_t groups = kGroups + 1;
+  std::vector<float> first;
+  for (const unsigned threads : {1u, 3u}) {
+    static Pool pool(4);
+    Job job;
+    job.level = detected_cpu_level();
+    job.threads = threads;
+    job.pool = &pool;
+    Guarded<float> values(x.size()), centroids(groups * kClusters);
+    Guarded<uint32_t> counts(groups * kClusters), used(groups);
+    Guarded<double> inertia(groups);
+    std::copy(x.begin(), x.end(), values.data());
+    CHECK(kmeans_groups(job, values.data(), x.size(), kSize, kClusters, 100, centroids.data(), counts.data(),
+                        used.data(), inertia.data()));
+    for (size_t g = 0; g < groups; g++) {
+      const std::vector<float> part(x.begin() + static_cast<long>(g * kSize),
+                                    x.begin() + static_cast<long>(std::min(x.size(), (g + 1) * kSize)));
+      const Outcome best = run(part, ask(kClusters, KmeansAlgorithm::optimal));
+      CHECK(used[g] == best.summary.used && inertia[g] <= best.summary.inertia * 1.001);
+      if (!(inertia[g] <= best.summary.inertia * 1.001))
+        std::printf("group %zu: %g\n", g, inertia[g] / best.summary.inertia);
+      uint64_t total = 0;
+      for (uint32_t i = 0; i < kClusters; i++) total += counts[g * kClusters + i];
+      CHECK(total == part.size());
+    }
+    const std::vector<float> now(centroids.data(), centroids.data() + groups * kClusters);
+    CHECK(first.empty() || first == now);
+    first = now;
+    values[5 * kSize + 3] = NAN;
+    const Result bad = kmeans_groups(job, values.data(), x.size(), kSize, kClusters, 100, centroids.data(),
+                                     counts.data(), used.data(), inertia.data());
+    CHECK(bad.status == Status::nonfinite && bad.offset == 5 * kSize + 3);
+  }
+}
+
 int main() {
+  groups_are_near_their_optimum();
   fits_are_near_the_optimum();
   unsorted_answers_are_exact();
   partitions_against_the_textbook();

@@ -1,0 +1,46 @@
+import { kmeans1d, kmeans1dGroups, kmeans1dGroupsSync } from '../../src/index'
+
+describe('kmeans1dGroups', () => {
+  test('1. each group has its own centroids; a short last group counts as one', async () => {
+    const values = Float32Array.of(0, 1, 10, 11, 5, 5, 5, 5, 100, 200)
+    const result = await kmeans1dGroups(values, { clusters: 2, groupSize: 4 })
+    expect(result.groups).toBe(3)
+    expect(result.centroids).toEqual(Float32Array.of(0.5, 10.5, 5, 0, 100, 200))
+    expect(result.counts).toEqual(Uint32Array.of(2, 2, 4, 0, 1, 1))
+    expect(result.used).toEqual(Uint32Array.of(2, 1, 2))
+    expect(result.inertia).toEqual(Float64Array.of(1, 0, 0))
+  })
+
+  test('2. groups of thousands come within 0.1 % of the optimum of each, on any number of threads', async () => {
+    const values = new Float32Array(3 * 5000)
+    for (let i = 0; i < values.length; i++)
+      values[i] = Math.sin(i * 1.7) ** 3 * (1 + Math.floor(i / 5000)) + 1e-3 * (i % 7)
+    const one = kmeans1dGroupsSync(values, { clusters: 16, groupSize: 5000 }, { threads: 1 })
+    expect(kmeans1dGroupsSync(values, { clusters: 16, groupSize: 5000 }, { threads: 4 })).toEqual(one)
+    for (let group = 0; group < 3; group++) {
+      const part = values.slice(group * 5000, (group + 1) * 5000)
+      const best = await kmeans1d(part, { clusters: 16, algorithm: 'optimal' })
+      expect(one.inertia[group]).toBeLessThanOrEqual(best.inertia * 1.001)
+      expect(one.inertia[group]).toBeGreaterThanOrEqual(best.inertia * (1 - 1e-6))
+    }
+  })
+
+  test('3. nothing in gives no groups', async () => {
+    const result = await kmeans1dGroups(new Float32Array(0), { clusters: 4, groupSize: 8 })
+    expect(result.groups).toBe(0)
+    expect(result.centroids).toHaveLength(0)
+  })
+
+  test('4. a NaN is named by its index in the whole array, and options are checked', async () => {
+    const values = new Float32Array(100)
+    values[77] = Number.NaN
+    await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 10 })).rejects.toMatchObject({
+      code: 'ERR_DC_NONFINITE',
+      offset: 77,
+    })
+    await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 0 })).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
+    await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 5, size: 1 } as never)).rejects.toMatchObject({
+      code: 'ERR_DC_ARG',
+    })
+  })
+})
