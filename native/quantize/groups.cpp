@@ -59,7 +59,7 @@ bool cells_of_spacings(const SortedPoints& points, size_t target, uint32_t clust
 Result one_group(const Job& job, const KmeansRequest& request, float* centroids, uint32_t* counts, uint32_t* used,
                  double* inertia) noexcept {
   KmeansSummary summary;
-  const size_t target = std::max<size_t>(512, size_t{32} * request.clusters);
+  const size_t target = std::max<size_t>(256, size_t{16} * request.clusters);
   // Few enough values are their own cells, which kmeans_1d does; many call for its passes.
   if (request.count <= target || request.count > 65536) {
     const Result done = kmeans_1d(job, request, centroids, counts, summary);
