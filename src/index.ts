@@ -22,6 +22,17 @@ export {
   type SparseCodes,
 } from './encode/relative-index.js'
 export { DeepCompressionError, type ErrorCode, isDeepCompressionError } from './errors.js'
+export {
+  type NetLayer,
+  type NetRecord,
+  netLayerNames,
+  netQuantized,
+  netRecord,
+  netValues,
+  parseNetLayers,
+  readNet,
+  writeNet,
+} from './models/net.js'
 export { type NativeInfo, nativeInfo } from './native/binding.js'
 export { type PruneOptions, type PruneResult, prune, pruneSync } from './prune/prune.js'
 export {
