@@ -108,8 +108,10 @@ export async function encodeRelativeIndex(
   const resolvedJob = resolveJob(job)
   const resolved = resolveEncode(sparse, options, resolvedJob)
   const native = binding()
-  const mask = await ownedInput('mask', resolved.mask, resolvedJob)
-  const codes = await ownedInput('codes', resolved.codes, resolvedJob)
+  const [mask, codes] = await Promise.all([
+    ownedInput('mask', resolved.mask, resolvedJob),
+    ownedInput('codes', resolved.codes, resolvedJob),
+  ])
   const name = { stage: ENCODE, total: resolved.length }
   const summary = new Float64Array(4)
   await runJob(name, resolvedJob, (...run) =>
@@ -182,8 +184,10 @@ export async function decodeRelativeIndex(index: RelativeEntries, job?: JobOptio
   const resolvedJob = resolveJob(job)
   const resolved = resolveDecode(index, resolvedJob)
   const native = binding()
-  const gaps = await ownedInput('gaps', resolved.gaps, resolvedJob)
-  const entries = await ownedInput('entries', resolved.entries, resolvedJob)
+  const [gaps, entries] = await Promise.all([
+    ownedInput('gaps', resolved.gaps, resolvedJob),
+    ownedInput('entries', resolved.entries, resolvedJob),
+  ])
   const out = decodeOutputs(resolved.length, entries)
   await runJob({ stage: DECODE, total: resolved.length }, resolvedJob, (...run) =>
     native.decodeRelativeIndex(gaps, entries, resolved.indexBits, out.mask, out.length, out.codes, ...run),

@@ -92,8 +92,11 @@ export async function assign(values: Float32Array, centroids: Float32Array, opti
   const book = ascending('centroids', checkedCodebook('centroids', centroids, job.copyShared))
   const kept = mask ? checkedMask('options.mask', mask, checked.length, job.copyShared) : null
   binding()
-  const ownMask = kept && (await ownedInput('options.mask', kept, job))
-  return assignOwned(await ownedInput('values', checked, job), ownMask, book, job)
+  const [own, ownMask] = await Promise.all([
+    ownedInput('values', checked, job),
+    kept && ownedInput('options.mask', kept, job),
+  ])
+  return assignOwned(own, ownMask, book, job)
 }
 
 /** `assign`, run now. Inputs above 64 MiB block the event loop for long and need `{ force: true }`. */
@@ -152,8 +155,10 @@ export async function expand(
   const job = resolveJob(rest)
   const { given, book, kept, total } = resolveExpand(codes, codebook, count, mask, job)
   binding()
-  const ownMask = kept && (await ownedInput('options.mask', kept, job))
-  const ownCodes = await ownedInput('codes', given, job)
+  const [ownCodes, ownMask] = await Promise.all([
+    ownedInput('codes', given, job),
+    kept && ownedInput('options.mask', kept, job),
+  ])
   const values = new Float32Array(total)
   await runJob({ stage: 'expand', total }, job, expandCall(ownCodes, ownMask, book, values))
   return values

@@ -209,11 +209,11 @@ export function kmeansCaller(values: Float32Array, resolved: ResolvedKmeans, out
 
 /** The caller's arrays made safe for a job on other threads. */
 export async function ownedKmeans(resolved: ResolvedKmeans, job: ResolvedJob): Promise<ResolvedKmeans> {
-  return {
-    ...resolved,
-    weights: resolved.weights && (await ownedInput('options.weights', resolved.weights, job)),
-    mask: resolved.mask && (await ownedInput('options.mask', resolved.mask, job)),
-  }
+  const [weights, mask] = await Promise.all([
+    resolved.weights && ownedInput('options.weights', resolved.weights, job),
+    resolved.mask && ownedInput('options.mask', resolved.mask, job),
+  ])
+  return { ...resolved, weights, mask }
 }
 
 export function ownedKmeansNow(resolved: ResolvedKmeans): ResolvedKmeans {
@@ -237,8 +237,11 @@ export async function kmeans1d(values: Float32Array, options: KmeansOptions, job
   const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
   binding()
   const name = { stage: 'kmeans1d', total: checked.length }
-  const safe = await ownedKmeans(resolved, resolvedJob)
-  const input = await ownedInput('values', checked, resolvedJob)
+  // Both begin in this turn: what the caller does to its arrays afterwards is not seen.
+  const [input, safe] = await Promise.all([
+    ownedInput('values', checked, resolvedJob),
+    ownedKmeans(resolved, resolvedJob),
+  ])
   const out = kmeansOutputs(resolved.clusters)
   await runJob(name, resolvedJob, kmeansCaller(input, safe, out))
   return kmeansResult(resolved.algorithm, out)

@@ -31,8 +31,11 @@ export async function sharedWeights(
   const checked = assert.float32('values', values, resolvedJob.copyShared)
   const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
   binding()
-  const safe = await ownedKmeans(resolved, resolvedJob)
-  const input = await ownedInput('values', checked, resolvedJob)
+  // Both begin in this turn: what the caller does to its arrays afterwards is not seen.
+  const [input, safe] = await Promise.all([
+    ownedInput('values', checked, resolvedJob),
+    ownedKmeans(resolved, resolvedJob),
+  ])
   const out = kmeansOutputs(resolved.clusters)
   await runJob({ stage: 'kmeans1d', total: input.length }, resolvedJob, kmeansCaller(input, safe, out))
   const result = kmeansResult(resolved.algorithm, out)
