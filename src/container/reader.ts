@@ -434,6 +434,10 @@ export function parseHeader(bytes: Uint8Array, preamble: Preamble, limits: Limit
   checkLimit(limits, 'maxTotalElements', denseBytes / 4, 'elements of the file')
 
   const metadata = parseMetadata(cursor, metadataCount)
+  // DCZ-04: no tensor entry is shorter than 4 bytes, no section entry than 7.
+  if (tensorCount > cursor.left / 4 || sectionCount > cursor.left / 7) {
+    throw cursor.structure(`${tensorCount} tensors and ${sectionCount} sections do not fit into the header`)
+  }
   const list: TensorDescriptor[] = []
   const tensors = new Map<string, TensorDescriptor>()
   let previous: Uint8Array | undefined

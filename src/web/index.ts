@@ -14,18 +14,41 @@ export interface WebOptions {
   allowNonFinite?: boolean
 }
 
+/** By tag and not by `instanceof`: the bytes may come from another realm (a frame, a worker's vm context). */
+function bytesOf(file: unknown): Uint8Array {
+  const tag = Object.prototype.toString.call(file)
+  if (tag === '[object ArrayBuffer]') return new Uint8Array(file as ArrayBuffer)
+  if (tag === '[object Uint8Array]') return file as Uint8Array
+  throw new DeepCompressionError('TYPE', `file must be a Uint8Array or an ArrayBuffer, got ${tag.slice(8, -1)}`, {
+    section: 'file',
+  })
+}
+
+function allocate(tensor: TensorDescriptor): Float32Array<ArrayBuffer> {
+  try {
+    return new Float32Array(tensor.elements)
+  } catch (cause) {
+    throw new DeepCompressionError('NOMEM', `no memory for tensor ${printable(tensor.name)}`, {
+      section: tensor.name,
+      cause,
+    })
+  }
+}
+
 /** A `.dcz` file in memory, read without Node and without the addon. */
 export class WebArchive {
+  private readonly file: Uint8Array
   private readonly parsed: ParsedArchive
   private readonly limits: Readonly<Limits>
 
   /** Checks envelope and header; throws the error of the first rule that is broken. */
   constructor(
-    private readonly file: Uint8Array,
+    file: Uint8Array | ArrayBuffer,
     private readonly options: WebOptions = {},
   ) {
+    this.file = bytesOf(file)
     this.limits = resolveLimits(options.limits)
-    this.parsed = parseArchive(file, options.limits)
+    this.parsed = parseArchive(this.file, options.limits)
   }
 
   get tensors(): ReadonlyMap<string, TensorDescriptor> {
@@ -43,9 +66,19 @@ export class WebArchive {
       throw new DeepCompressionError('ARG', `the archive has no tensor ${printable(name)}`, { section: name })
     checkLimit(this.limits, 'maxDecodedBytes', 4 * tensor.elements, `decoded bytes of tensor ${printable(name)}`)
     const payload = tensor.section ? sectionBytes(this.parsed, tensor.section, this.file) : new Uint8Array(0)
-    const out = new Float32Array(tensor.elements)
+    const out = allocate(tensor)
     for (const _ of decodePlain(tensor, payload, 0, out, this.options.allowNonFinite ?? false));
     return out
+  }
+
+  /** All tensors by name, in the order of the file. `maxDecodedBytes` holds for their sum. */
+  decodeAll(): Map<string, Float32Array<ArrayBuffer>> {
+    let elements = 0
+    for (const tensor of this.parsed.tensors.values()) elements += tensor.elements
+    checkLimit(this.limits, 'maxDecodedBytes', 4 * elements, 'decoded bytes of all tensors')
+    const decoded = new Map<string, Float32Array<ArrayBuffer>>()
+    for (const name of this.parsed.tensors.keys()) decoded.set(name, this.decode(name))
+    return decoded
   }
 
   /** Checks everything: each section's padding and checksum, each tensor by decoding it. */
@@ -55,7 +88,7 @@ export class WebArchive {
   }
 }
 
-/** Opens a file in memory; sections are looked at when they are asked for. */
-export function openArchive(file: Uint8Array, options?: WebOptions): WebArchive {
+/** Opens a file in memory; sections are looked at when they are asked for, so the bytes must not change before. */
+export function openArchive(file: Uint8Array | ArrayBuffer, options?: WebOptions): WebArchive {
   return new WebArchive(file, options)
 }

@@ -290,7 +290,9 @@ export function* decodePlain(
   }
   if (tensor.rawForm === 'stored') {
     const bytes = new DataView(payload.buffer, payload.byteOffset, payload.length)
-    for (let i = 0; i < out.length; i++) out[i] = bytes.getFloat32(4 * (first + i), true)
+    // As bits: a float that passes through a number may lose the payload of a NaN.
+    const bits = new Uint32Array(out.buffer, out.byteOffset, out.length)
+    for (let i = 0; i < out.length; i++) bits[i] = bytes.getUint32(4 * (first + i), true)
     checkFinite(out, allowNonFinite, 4 * first)
     return
   }
