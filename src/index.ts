@@ -44,6 +44,7 @@ export {
   expand,
   expandSync,
 } from './quantize/assign.js'
+export { type EcsqOptions, type EcsqResult, ecsq, ecsqSync } from './quantize/ecsq.js'
 export {
   type KmeansGroupsOptions,
   type KmeansGroupsResult,

@@ -5,6 +5,7 @@ namespace dc {
 
 // One line a stage: each is defined in native/napi/<stage>.cpp and called in initialize() below.
 void export_container(Napi::Env env, Napi::Object exports);
+void export_ecsq(Napi::Env env, Napi::Object exports);
 void export_encode(Napi::Env env, Napi::Object exports);
 void export_assign(Napi::Env env, Napi::Object exports);
 void export_quantize(Napi::Env env, Napi::Object exports);
@@ -35,6 +36,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<AddonData, leave_to_cleanup_hook>(data);
   export_function(env, exports, "nativeInfo", native_info);
   export_container(env, exports);
+  export_ecsq(env, exports);
   export_encode(env, exports);
   export_assign(env, exports);
   export_quantize(env, exports);

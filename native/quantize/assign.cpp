@@ -232,6 +232,15 @@ Result assign(const Job& job, const float* values, size_t count, const uint32_t*
               uint32_t k, void* codes, unsigned code_bytes, uint64_t code_count) noexcept {
   const Result checked = check_arguments(centroids, k, code_bytes);
   if (!checked) return checked;
+  Array<float> thresholds;
+  if (!thresholds.reset(k)) return fail(Status::nomem);
+  assignment_thresholds(centroids, k, thresholds.data());
+  return assign_by_thresholds(job, values, count, mask, thresholds.data(), k, codes, code_bytes, code_count);
+}
+
+Result assign_by_thresholds(const Job& job, const float* values, size_t count, const uint32_t* mask,
+                            const float* thresholds, uint32_t k, void* codes, unsigned code_bytes,
+                            uint64_t code_count) noexcept {
   const size_t blocks = block_count(count);
 
   Array<uint64_t> offsets;
@@ -244,11 +253,8 @@ Result assign(const Job& job, const float* values, size_t count, const uint32_t*
   }
   if (code_count != UINT64_MAX && code_count != written) return fail(Status::arg, written);
 
-  Array<float> thresholds;
   Array<uint32_t> entries;
-  if (!thresholds.reset(k)) return fail(Status::nomem);
-  assignment_thresholds(centroids, k, thresholds.data());
-  AssignTable table{thresholds.data(), k, nullptr, 0, 0, 0};
+  AssignTable table{thresholds, k, nullptr, 0, 0, 0};
   const uint32_t in_registers = job.level == CpuLevel::avx512 ? kRegisterCentroidsAvx512
                                 : job.level == CpuLevel::avx2 ? kRegisterCentroidsAvx2
                                                               : 1;

@@ -22,4 +22,10 @@ uint32_t assign_one(float x, const float* thresholds, uint32_t k) noexcept;
 Result assign(const Job& job, const float* values, size_t count, const uint32_t* mask, const float* centroids,
               uint32_t k, void* codes, unsigned code_bytes, uint64_t code_count = UINT64_MAX) noexcept;
 
+// The same with thresholds as they are given (k - 1, finite, ascending, zero as +0) instead of those of the nearest
+// centroid.
+Result assign_by_thresholds(const Job& job, const float* values, size_t count, const uint32_t* mask,
+                            const float* thresholds, uint32_t k, void* codes, unsigned code_bytes,
+                            uint64_t code_count = UINT64_MAX) noexcept;
+
 }  // namespace dc

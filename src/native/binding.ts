@@ -43,6 +43,18 @@ export interface NativeBinding {
     summary: Float64Array,
     ...run: Run
   ): number | undefined
+  ecsq(
+    values: Float32Array,
+    mask: Uint32Array | null,
+    clusters: number,
+    lambda: number,
+    budget: number,
+    centroids: Float32Array,
+    counts: Uint32Array,
+    codes: Uint8Array,
+    summary: Float64Array,
+    ...run: Run
+  ): number | undefined
   streamBound(symbols: number): number
   encodeQuantized(
     mask: Uint32Array | null,

@@ -1,0 +1,303 @@
+#include "ecsq.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "assign.h"
+#include "cell_pass.h"
+#include "points.h"
+
+namespace dc {
+
+namespace {
+
+constexpr size_t kFineCells = 32768, kCoarseCells = 768;
+constexpr uint32_t kMost = 256;
+constexpr double kCentroidBits = 32;
+
+// log2 in + - * / only, so that all machines agree; x >= 1. The series of artanh, |t| <= 0.172: below 1e-15.
+double log2_of(double x) noexcept {
+  uint64_t u;
+  std::memcpy(&u, &x, 8);
+  int exponent = static_cast<int>(u >> 52) - 1023;
+  u = (u & 0xfffffffffffffull) | 0x3ff0000000000000ull;
+  double m;
+  std::memcpy(&m, &u, 8);
+  if (m > 1.4142135623730951) m *= 0.5, exponent++;
+  const double t = (m - 1) / (m + 1), q = t * t;
+  const double series =
+      1 +
+      q * (1.0 / 3 +
+           q * (1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * (1.0 / 11 + q * (1.0 / 13 + q * (1.0 / 15 + q / 17)))))));
+  return exponent + 2.8853900817779268 * t * series;
+}
+
+// A partition of the fine cells: cluster i holds cells [border[i], border[i + 1]).
+struct Partition {
+  uint32_t used = 0;
+  uint32_t border[kMost + 1] = {0};
+  double error = 0, bits = 0;  // of the cells' means; of all codes
+};
+
+class Solver {
+ public:
+  Solver(const Job& job, uint32_t most) : job_(job), most_(most) {}
+
+  Result prepare(const CellTable& table) noexcept {
+    size_t live = 0;
+    for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
+    cells_ = live;
+    if (!cell.reset(live) || !mean.reset(live) || !weight_.reset(live + 1) || !first_.reset(live + 1) ||
+        !second_.reset(live + 1) || !coarse_.reset(kCoarseCells + 2) || !best_.reset(kCoarseCells + 2) ||
+        !from_.reset(kCoarseCells + 2)) {
+      return fail(Status::nomem);
+    }
+    live = 0;
+    weight_[0] = first_[0] = second_[0] = 0;
+    for (size_t c = 0; c < table.map.cells; c++) {
+      if (!table.count[c]) continue;
+      const double w = static_cast<double>(table.count[c]), m = cell_mean(table, c);
+      cell[live] = static_cast<uint32_t>(c);
+      mean[live] = m;
+      weight_[live + 1] = weight_[live] + w;
+      first_[live + 1] = first_[live] + w * m;
+      second_[live + 1] = second_[live] + w * (m * m);
+      live++;
+    }
+    total_bits_ = log2_of(weight_[live]);
+    group();
+    return Result{};
+  }
+
+  double total() const noexcept { return weight_[cells_]; }
+  double variance() const noexcept { return error(0, cells_) / total(); }
+  double count(size_t a, size_t b) const noexcept { return weight_[b] - weight_[a]; }
+  double average(size_t a, size_t b) const noexcept { return (first_[b] - first_[a]) / count(a, b); }
+
+  // The partition of least error + lambda * bits into at most `most` clusters, as far as coarse cells and then steps of
+  // Chou et al. find it.
+  Result solve(double lambda, Partition& out) noexcept {
+    double price = lambda * kCentroidBits;
+    if (!shortest(lambda, price, out)) return fail(Status::aborted);
+    if (out.used == 0) {
+      // Too many clusters: raise their price until they are few enough, then come close from above.
+      double high = std::max(price, error(0, cells_) * 1e-12), low = price;
+      for (out.used = 0; out.used == 0; high *= 8) {
+        low = high;
+        if (!shortest(lambda, high * 8, out)) return fail(Status::aborted);
+      }
+      Partition tried;
+      for (int step = 0; step < 7; step++) {
+        const double middle = (low + high) / 2;
+        if (!shortest(lambda, middle, tried)) return fail(Status::aborted);
+        if (tried.used == 0) {
+          low = middle;
+        } else {
+          high = middle;
+          out = tried;
+        }
+      }
+    }
+    measure(out);
+    for (int step = 0; step < 40; step++) {
+      Partition next = out;
+      move_borders(lambda, next);
+      measure(next);
+      if (!(next.error + lambda * next.bits < out.error + lambda * out.bits)) break;
+      out = next;
+    }
+    return Result{};
+  }
+
+  Array<uint32_t> cell;  // of each fine cell: its number in the map
+  Array<double> mean;
+
+ private:
+  double error(size_t a, size_t b) const noexcept {
+    const double w = weight_[b] - weight_[a], s = first_[b] - first_[a];
+    const double e = second_[b] - second_[a] - s * s / w;
+    return e > 0 ? e : 0;
+  }
+  double bits(size_t a, size_t b) const noexcept {
+    const double w = weight_[b] - weight_[a];
+    return w * (total_bits_ - log2_of(w));
+  }
+
+  // Coarse cells of equal share of sum((count * width^2)^(1/3)): the law by which clusters of least error spread.
+  void group() noexcept {
+    const auto share = [&](size_t i) {
+      const double width = mean[i] - mean[i - 1];
+      return cube_root((weight_[i + 1] - weight_[i - 1]) * (width * width));
+    };
+    double sum = 0;
+    for (size_t i = 1; i < cells_; i++) sum += share(i);
+    coarse_[0] = 0;
+    groups_ = 0;
+    double filled = 0, border = 0;
+    const double step = sum / (kCoarseCells - 1);
+    const bool each = cells_ <= kCoarseCells;
+    for (size_t i = 1; i < cells_; i++) {
+      filled += share(i);
+      if (!each && filled < border + step) continue;
+      border = std::max(border + step, filled - step);
+      if (groups_ + 1 < kCoarseCells) coarse_[++groups_] = static_cast<uint32_t>(i);
+    }
+    coarse_[++groups_] = static_cast<uint32_t>(cells_);
+  }
+
+  // False when cancelled. out.used = 0 when there are more than `most` clusters.
+  bool shortest(double lambda, double price, Partition& out) noexcept {
+    best_[0] = 0;
+    for (uint32_t b = 1; b <= groups_; b++) {
+      if ((b & 63) == 0 && job_.cancelled()) return false;
+      double least = 1e300;
+      uint32_t from = 0;
+      for (uint32_t a = b; a-- > 0;) {
+        const double e = error(coarse_[a], coarse_[b]);
+        // The error only grows as the cluster does, and the rest of a path costs nothing at the least.
+        if (e >= least) break;
+        const double cost = best_[a] + e + price + (lambda > 0 ? lambda * bits(coarse_[a], coarse_[b]) : 0);
+        if (cost < least) least = cost, from = a;
+      }
+      best_[b] = least;
+      from_[b] = from;
+    }
+    uint32_t used = 0;
+    for (uint32_t b = groups_; b > 0; b = from_[b]) used++;
+    out.used = 0;
+    if (used > most_) return true;
+    out.used = used;
+    uint32_t at = used;
+    for (uint32_t b = groups_;; b = from_[b]) {
+      out.border[at--] = coarse_[b];
+      if (b == 0) break;
+    }
+    return true;
+  }
+
+  void measure(Partition& p) const noexcept {
+    p.error = p.bits = 0;
+    for (uint32_t i = 0; i < p.used; i++) {
+      p.error += error(p.border[i], p.border[i + 1]);
+      p.bits += bits(p.border[i], p.border[i + 1]);
+    }
+  }
+
+  // x belongs to i rather than to j > i as long as (x - ci)^2 + lambda ri <= (x - cj)^2 + lambda rj.
+  void move_borders(double lambda, Partition& p) const noexcept {
+    uint32_t border[kMost + 1];
+    border[0] = 0;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < p.used; i++) {
+      uint32_t end = static_cast<uint32_t>(cells_);
+      if (i + 1 < p.used) {
+        const double c = average(p.border[i], p.border[i + 1]), d = average(p.border[i + 1], p.border[i + 2]);
+        const double more =
+            log2_of(count(p.border[i], p.border[i + 1])) - log2_of(count(p.border[i + 1], p.border[i + 2]));
+        const double limit = (c + d) / 2 + lambda * more / (2 * (d - c));
+        end = static_cast<uint32_t>(std::upper_bound(mean.data(), mean.data() + cells_, limit) - mean.data());
+      }
+      if (end > border[used]) border[++used] = end;
+    }
+    p.used = used;
+    std::copy(border, border + used + 1, p.border);
+  }
+
+  const Job& job_;
+  uint32_t most_;
+  size_t cells_ = 0;
+  uint32_t groups_ = 0;
+  double total_bits_ = 0;
+  Array<double> weight_, first_, second_, best_;  // sums of the cells before; costs
+  Array<uint32_t> coarse_, from_;
+};
+
+}  // namespace
+
+Result ecsq(const Job& job, const EcsqRequest& request, float* centroids, uint32_t* counts, uint8_t* codes,
+            uint64_t code_count, EcsqSummary& summary) noexcept {
+  summary = EcsqSummary{};
+  if (request.clusters < 1 || request.clusters > kMost || request.count > 0xffffffffull) return fail(Status::arg);
+  KmeansRequest points;
+  points.values = request.values;
+  points.count = request.count;
+  points.mask = request.mask;
+  Collected collected;
+  Result done = collect(job, points, collected);
+  if (!done) return done;
+  summary.kept = collected.count;
+  if (code_count != collected.count) return fail(Status::arg, collected.count);
+  if (collected.count == 0) return Result{};
+  CellTable table;
+  done = fill_cells(job, collected.values, collected.count, kFineCells, table);
+  if (!done) return done;
+  // Error inside the cells, which no partition of them changes.
+  Array<uint32_t> flags, none;
+  double squares = 0;
+  if (!flags.reset_zeroed((table.map.cells + 31) / 32)) return fail(Status::nomem);
+  done = collect_members(job, collected.values, collected.count, table.map, flags.data(), none, squares);
+  if (!done) return done;
+  Solver solver(job, request.clusters);
+  done = solver.prepare(table);
+  if (!done) return done;
+  double inside = squares;
+  for (size_t i = 0; i < solver.cell.size(); i++) {
+    const uint32_t cell = solver.cell[i];
+    const double off = solver.mean[i] - static_cast<double>(key_value(table.map.middle_key(table.first_key[cell])));
+    inside -= static_cast<double>(table.count[cell]) * (off * off);
+  }
+  if (inside < 0) inside = 0;
+  Partition chosen, tried;
+  double lambda = request.lambda;
+  if (request.budget < 0) {
+    done = solver.solve(lambda, chosen);
+    if (!done) return done;
+  } else {
+    lambda = 0;
+    done = solver.solve(0, chosen);
+    if (!done) return done;
+    if (chosen.error + inside > request.budget) return fail(Status::arg, request.clusters);
+    // Upwards by factors 2^32, 2^16, ... 2^(1/256) as long as the budget is kept.
+    double base = solver.variance() * 0x1p-40, factor = 0x1p32;
+    for (int step = 0; step < 14; step++) {
+      done = solver.solve(base * factor, tried);
+      if (!done) return done;
+      if (tried.error + inside <= request.budget) {
+        base *= factor;
+        lambda = base;
+        chosen = tried;
+      }
+      factor = std::sqrt(factor);  // exactly rounded everywhere
+      job.report(static_cast<uint64_t>(step) + 1, 16);
+    }
+  }
+  float thresholds[kMost];
+  double error = inside;
+  uint32_t used = 0;
+  double bits = 0;
+  for (uint32_t i = 0; i < chosen.used; i++) {
+    const uint32_t a = chosen.border[i], b = chosen.border[i + 1], last = solver.cell[b - 1];
+    const float centroid = static_cast<float>(solver.average(a, b)) + 0.0f;
+    const double held = solver.count(a, b);
+    for (uint32_t j = a; j < b; j++) {
+      const double off = solver.mean[j] - static_cast<double>(centroid);
+      error += static_cast<double>(table.count[solver.cell[j]]) * (off * off);
+    }
+    const uint32_t key = table.first_key[last] + ((1u << (table.map.packed[table.first_key[last] >> 20] & 31)) - 1);
+    if (used > 0 && !(centroid > centroids[used - 1])) {  // equal after rounding to float32
+      counts[used - 1] += static_cast<uint32_t>(held);
+    } else {
+      centroids[used] = centroid;
+      counts[used++] = static_cast<uint32_t>(held);
+    }
+    thresholds[used - 1] = key_value(key) + 0.0f;
+  }
+  for (uint32_t i = 0; i < used; i++) bits += counts[i] * (log2_of(solver.total()) - log2_of(counts[i]));
+  summary.used = used;
+  summary.squared_error = error;
+  summary.entropy_bits = bits / solver.total();
+  summary.lambda = lambda;
+  return assign_by_thresholds(job, collected.values, collected.count, nullptr, thresholds, used, codes, 1, code_count);
+}
+
+}  // namespace dc
