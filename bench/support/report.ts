@@ -1,4 +1,23 @@
-import { type Case, interleave, type Measured, machine } from '../../src/bench/timing'
+import { Bench } from 'tinybench'
+import { type Case, type Measured, machine, spread } from '../../src/bench/timing'
+
+/**
+ * One tinybench sample of every case in turn, `rounds` times after one round to warm up: tinybench alone runs a case to its end
+ * before the next, and what disturbs a shared machine then meets only one of them.
+ */
+async function interleave(cases: readonly Case[], rounds: number): Promise<Measured[]> {
+  const times = cases.map((): number[] => [])
+  for (let round = -1; round < rounds; round++) {
+    const bench = new Bench({ iterations: 1, time: 0, warmup: false, retainSamples: true, throws: true })
+    for (const [i, { run }] of cases.entries()) bench.add(String(i), run)
+    for (const [i, { result }] of (await bench.run()).entries()) {
+      if (round < 0) continue
+      if (!('latency' in result)) throw new Error(`${cases[i]!.name} gave no sample`)
+      times[i]!.push(result.latency.min)
+    }
+  }
+  return cases.map(({ name }, i) => ({ name, ...spread(times[i]!) }))
+}
 
 /** Runs the cases and prints them, ratio to the first one first; `--json` prints one JSON document instead. */
 export async function measure(title: string, cases: readonly Case[], rounds = 9): Promise<Measured[]> {
