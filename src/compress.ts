@@ -6,6 +6,8 @@ import { type EncodedTensor, encodeTensor } from './encode/encode.js'
 import { DeepCompressionError, isDeepCompressionError, printable } from './errors.js'
 import { ownedInput, type ResolvedJob, resolveJob, throwIfAborted } from './native/job.js'
 import { pruneOwned } from './prune/prune.js'
+import { ecsq } from './quantize/ecsq.js'
+import { type KmeansOptions, kmeans1d } from './quantize/kmeans.js'
 import { sharedWeights } from './quantize/shared-weights.js'
 import { type Recipe, ResolvedRecipe, type ResolvedRule } from './recipe.js'
 import { elementCount, type JobOptions, type WeightTensor } from './tensor.js'
@@ -74,7 +76,11 @@ async function runStages(
   }
   const pruned = await pruneOwned(values, rule.prune ?? NON_ZERO, job, name)
   const mask = pruned.kept < values.length ? pruned.mask : null
-  const { method: _, ...options } = rule.quantize
+  const { method, ...options } = rule.quantize
+  if (method === 'ecsq') {
+    const fewest = await fewestBits(values, mask, pruned.kept, options, job)
+    if (fewest) return encodeTensor({ name, shape, mask, kept: pruned.kept, ...fewest }, rule.encode, ours)
+  }
   const shared = await sharedWeights(
     values,
     { ...options, ...(mask ? { mask: mask.slice() } : {}) },
@@ -83,6 +89,30 @@ async function runStages(
   const codes = shared.codes as Uint8Array<ArrayBuffer> // 256 clusters at the most
   const tensor = { name, shape, mask, kept: pruned.kept, codes, codebook: shared.centroids }
   return encodeTensor(tensor, rule.encode, ours)
+}
+
+/** Symbol 0 of a sparse tensor may be needed for what is pruned. */
+const ECSQ_CLUSTERS_MOST = 255
+
+/** Codes of the fewest bits at the error of k-means; null where k-means is exact, or needs more centroids than ecsq may use. */
+async function fewestBits(
+  values: Float32Array,
+  mask: Uint32Array | null,
+  kept: number,
+  options: KmeansOptions,
+  job: ResolvedJob,
+): Promise<{ codes: Uint8Array; codebook: Float32Array } | null> {
+  const copying = { ...job, consume: false } as JobOptions
+  const masked = mask ? { mask } : {}
+  const { inertia } = await kmeans1d(values, { ...options, ...masked }, copying)
+  if (inertia === 0 || kept === 0) return null
+  try {
+    const shared = await ecsq(values, { clusters: ECSQ_CLUSTERS_MOST, squaredError: inertia, ...masked }, copying)
+    return { codes: shared.codes, codebook: shared.centroids }
+  } catch (error) {
+    if (isDeepCompressionError(error) && error.code === 'ERR_DC_ARG') return null
+    throw error
+  }
 }
 
 /** A turn of the event loop is at most this many weights long. */

@@ -7,7 +7,11 @@ import { elementCount } from './tensor.js'
 
 /** How the weights of a tensor are shared (paper, section 3). */
 export interface QuantizeRule {
-  method?: 'kmeans'
+  /**
+   * `kmeans` (default), or `ecsq`: as many centroids, up to 255, and such codes as take the fewest bits at a squared error not above that of
+   * k-means with `clusters`.
+   */
+  method?: 'kmeans' | 'ecsq'
   /** Shared values, 1 to 256. */
   clusters: number
   /** As of `kmeans1d`. Default `histogram`, or `lloyd` when `init` is given. */
@@ -41,6 +45,7 @@ const RULE_KEYS = ['match', 'prune', 'quantize', 'encode'] as const
 const QUANTIZE_KEYS = ['method', 'clusters', 'algorithm', 'init', 'seed'] as const
 const ENCODE_KEYS = ['layout', 'indexBits', 'entropy'] as const
 const CLUSTERS_MOST = 256
+const METHODS = ['kmeans', 'ecsq'] as const
 
 /**
  * What `compress` does without a recipe: nothing is pruned (that costs accuracy and belongs to training; weights that are zero
@@ -90,13 +95,13 @@ function within<T>(path: string, check: () => T): T {
 function resolveQuantize(path: string, value: unknown): Readonly<QuantizeRule> | null {
   if (value === undefined || value === null) return null
   const given = assert.options<QuantizeRule>(path, value, QUANTIZE_KEYS)
-  if (given.method !== undefined) assert.oneOf(`${path}.method`, given.method, ['kmeans'])
+  const method = given.method === undefined ? 'kmeans' : assert.oneOf(`${path}.method`, given.method, METHODS)
   const clusters = assert.whole(`${path}.clusters`, given.clusters, 1, CLUSTERS_MOST)
   const init = given.init === undefined ? undefined : assert.oneOf(`${path}.init`, given.init, KMEANS_STARTS)
   const fallback = init === undefined ? 'histogram' : 'lloyd'
   const algorithm = assert.oneOf(`${path}.algorithm`, given.algorithm ?? fallback, KMEANS_ALGORITHMS)
   const seed = given.seed === undefined ? 0 : assert.whole(`${path}.seed`, given.seed, 0, 2 ** 53 - 1)
-  return Object.freeze({ method: 'kmeans', clusters, algorithm, seed, ...(init === undefined ? {} : { init }) })
+  return Object.freeze({ method, clusters, algorithm, seed, ...(init === undefined ? {} : { init }) })
 }
 
 function resolveEncode(path: string, value: unknown): Readonly<EncodeOptions> {

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import fc from 'fast-check'
+import { generate } from '../../src/bench/workload'
 import { type Archive, compress, openArchive, type Recipe, type WeightTensor } from '../../src/index.js'
 
 const tensor = (name: string, shape: number[], values: number[] | Float32Array): WeightTensor => ({
@@ -169,5 +170,32 @@ describe('compress', () => {
     await expect(compress([tensor('w', [1], [1])], SHARED, { signal: controller.signal })).rejects.toMatchObject({
       code: 'ERR_DC_ABORTED',
     })
+  })
+
+  it('12 ecsq takes fewer bytes than k-means and has no more error', async () => {
+    const values = generate({ count: 200_000, shape: 1.2, deviation: 0.01, outliers: 1e-4, seed: 9 })
+    const made = async (method: 'kmeans' | 'ecsq') => {
+      const rules = [{ match: '*', prune: { density: 0.2 }, quantize: { method, clusters: 32 } }]
+      using archive = await compress([tensor('fc', [400, 500], values)], { rules })
+      const decoded = await archive.decode('fc')
+      const error = decoded.reduce((sum, x, i) => (x === 0 ? sum : sum + (x - values[i]!) ** 2), 0)
+      return { error, bytes: (await archive.toBytes()).length, kept: decoded.filter((x) => x !== 0).length }
+    }
+    const [kmeans, ecsq] = [await made('kmeans'), await made('ecsq')]
+    expect(ecsq.kept).toBe(kmeans.kept)
+    expect(ecsq.error).toBeLessThanOrEqual(kmeans.error)
+    expect(ecsq.bytes).toBeLessThan(0.98 * kmeans.bytes)
+  })
+
+  it('13 with ecsq too a tensor of few values is stored exactly, and empty and zero tensors work', async () => {
+    const rules = [{ match: '*', quantize: { method: 'ecsq' as const, clusters: 4 } }]
+    const few = Float32Array.from({ length: 999 }, (_, i) => [0, -1.5, 2, 0.25][i % 4]!)
+    using archive = await compress(
+      [tensor('few', [999], few), tensor('none', [0], []), tensor('zeros', [9], new Float32Array(9))],
+      { rules },
+    )
+    expect(await archive.decode('few')).toEqual(few)
+    expect(await archive.decode('none')).toEqual(new Float32Array(0))
+    expect(await archive.decode('zeros')).toEqual(new Float32Array(9))
   })
 })
