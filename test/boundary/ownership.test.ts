@@ -44,6 +44,7 @@ describe('who owns the bytes of a running job', () => {
       for (let job = 0; job < 4; job++) {
         native.pruneToCount(values, 1000, new Uint32Array(values.length / 32), new Float64Array(2), 2, new Int32Array(8), () => {})
       }
+      setInterval(() => {}, 1000) // so that only terminate() ends this worker
       parentPort.postMessage('started')
     `
     const addon = path.resolve(locatedBinding().path!)
