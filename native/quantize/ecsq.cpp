@@ -283,7 +283,8 @@ Result ecsq(const Job& job, const EcsqRequest& request, float* centroids, uint32
       const double off = solver.mean[j] - static_cast<double>(centroid);
       error += static_cast<double>(table.count[solver.cell[j]]) * (off * off);
     }
-    const uint32_t key = table.first_key[last] + ((1u << (table.map.packed[table.first_key[last] >> 20] & 31)) - 1);
+    uint32_t key = table.first_key[last] + ((1u << (table.map.packed[table.first_key[last] >> 20] & 31)) - 1);
+    if (key == kKeyOfZero - 1) key--;  // the key of -0, which no value has: as a float it would take in +0
     if (used > 0 && !(centroid > centroids[used - 1])) {  // equal after rounding to float32
       counts[used - 1] += static_cast<uint32_t>(held);
     } else {

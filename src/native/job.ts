@@ -107,8 +107,8 @@ export function runNow(
 }
 
 /**
- * Runs a raw addon function on the addon's own threads and settles one promise: with abort, progress reports, and an exception
- * of the progress callback turned into the job's rejection. Resolves only after the native side has let go of every array.
+ * Runs a raw addon function on the addon's own threads and settles one promise: with abort, progress reports (the last one with
+ * `done === total`, however short the job), and an exception of the progress callback turned into the job's rejection. Resolves only after the native side has let go of every array.
  */
 export function runJob(
   name: JobName,
@@ -120,19 +120,20 @@ export function runJob(
     const control = new Int32Array(8)
     let thrown: { error: unknown } | undefined
     const cancel = () => Atomics.store(control, 0, 1)
-    const report = () => {
+    const report = (share: number) => {
       try {
         const total = name.total ?? 10000
-        const done = Math.round((Atomics.load(control, 1) / 10000) * total)
-        job.onProgress?.({ stage: name.stage, tensor: name.tensor ?? '', done, total })
+        job.onProgress?.({ stage: name.stage, tensor: name.tensor ?? '', done: Math.round(share * total), total })
       } catch (error) {
         thrown ??= { error }
         cancel()
       }
     }
-    const timer = job.onProgress ? setInterval(report, PROGRESS_INTERVAL_MS) : undefined
+    const tick = () => report(Atomics.load(control, 1) / 10000)
+    const timer = job.onProgress ? setInterval(tick, PROGRESS_INTERVAL_MS) : undefined
     const settle = (status: number) => {
       if (timer) clearInterval(timer)
+      if (status === 0 && !thrown) report(1)
       job.signal?.removeEventListener('abort', cancel)
       if (thrown) reject(thrown.error)
       else if (status !== 0) reject(statusError(status, control, name, job.signal))

@@ -107,7 +107,7 @@ export class Strace {
   async attached(): Promise<void> {
     const started = Date.now()
     while (!/attached with \d+ threads/.test(this.output)) {
-      if (Date.now() - started > 10000) throw new Error(`strace did not attach: ${this.output}`)
+      if (Date.now() - started > 45000) throw new Error(`strace did not attach: ${this.output}`)
       await new Promise((resolve) => setTimeout(resolve, 2))
     }
   }

@@ -68,7 +68,17 @@ describe('entropy-constrained quantization', () => {
     )
   })
 
-  test('4. a mask leaves values out; threads do not change a bit', async () => {
+  test('4. zero stays apart from the negative numbers next to it', () => {
+    for (const negative of [-1, -1e-30, -1e-45]) {
+      const values = Float32Array.of(negative, negative, 0, 0, 0, -0)
+      const result = ecsqSync(values, { clusters: 2, lambda: 0 })
+      check(values, result)
+      expect([...result.codes]).toEqual([0, 0, 1, 1, 1, 1])
+      expect([...result.centroids]).toEqual([Math.fround(negative), 0])
+    }
+  })
+
+  test('5. a mask leaves values out; threads do not change a bit', async () => {
     const mask = new Uint32Array(Math.ceil(laplace.length / 32)).fill(0x0f0f0f0f)
     const kept = laplace.filter((_, i) => (i & 4) === 0)
     const one = await ecsq(laplace, { mask, lambda: 1e-7 }, { threads: 1 })
@@ -85,11 +95,11 @@ describe('entropy-constrained quantization', () => {
     ['257 clusters', { lambda: 0, clusters: 257 }, 'ERR_DC_ARG'],
     ['a budget that one cluster cannot keep', { squaredError: 1e-9, clusters: 1 }, 'ERR_DC_ARG'],
     ['a mask of another length', { lambda: 0, mask: new Uint32Array(1) }, 'ERR_DC_ARG'],
-  ])('5. refused: %s', (_, options, code) => {
+  ])('6. refused: %s', (_, options, code) => {
     expect(() => ecsqSync(laplace, options)).toThrow(expect.objectContaining({ code }))
   })
 
-  test('6. NaN is refused with its place', () => {
+  test('7. NaN is refused with its place', () => {
     expect(() => ecsqSync(Float32Array.of(1, Number.NaN), { lambda: 0 })).toThrow(
       expect.objectContaining({ code: 'ERR_DC_NONFINITE', offset: 1 }),
     )
