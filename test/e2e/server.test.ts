@@ -33,8 +33,14 @@ describe('a server that compresses 16.8 million weights', () => {
 
   // Not after so many milliseconds: a fast machine would be done, a busy one not yet begun.
   const MOMENTS: Record<string, (abort: () => void) => JobOptions> = {
-    'before it starts': (abort) => (abort(), {}),
-    'a turn of the loop later': (abort) => (setImmediate(abort), {}),
+    'before it starts': (abort) => {
+      abort()
+      return {}
+    },
+    'a turn of the loop later': (abort) => {
+      setImmediate(abort)
+      return {}
+    },
     'at its first report': (abort) => ({ onProgress: abort }),
   }
   it.each(Object.entries(MOMENTS))('02 rejects with a code when it is aborted %s, and works again', async (_, plan) => {
