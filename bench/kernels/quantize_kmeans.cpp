@@ -94,9 +94,10 @@ int main(int argc, char** argv) {
   }
   std::printf(
       "%c algorithm %u k %u threads %u: cluster %.1f ms, assign %.1f ms, read pass %.2f ms; inertia %.12g used %u "
-      "steps %u converged %d\n",
+      "steps %u converged %d; gap at most %.5f %%\n",
       array, algorithm, k, threads, best * 1e3, best_assign * 1e3, pass * 1e3, summary.inertia, summary.used,
-      summary.iterations, summary.converged);
+      summary.iterations, summary.converged,
+      summary.lower_bound > 0 ? (summary.inertia / summary.lower_bound - 1) * 100 : NAN);
   if (algorithm == 0 && k == 16) {  // the same weights as 4096 groups of 4096
     const size_t groups = n / 4096;
     std::vector<float> rows(groups * k);

@@ -64,7 +64,8 @@ void CellMap::design(const uint64_t* counts, double target) noexcept {
   cells = base;
 }
 
-Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target, Cells& out) noexcept {
+Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target, Cells& out,
+                       CellDetail* detail) noexcept {
   const size_t n = points.count;
   const float* const x = points.values.data();
   const float* const w = points.weight_data();
@@ -75,15 +76,30 @@ Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target
   if (!each) {
     uint64_t counts[CellMap::kPrefixes] = {0};
     for (size_t i = 0; i < n; i++) counts[order_key(x[i]) >> 20]++;
-    map.design(counts, static_cast<double>(target));
+    // Values far from zero beside their spread lie in a small part of what the map is cut into: then once more, finer.
+    size_t cut = target;
+    for (int round = 0; round < 2; round++) {
+      map.design(counts, static_cast<double>(cut));
+      size_t live = 0;
+      for (size_t i = 0, last = SIZE_MAX; i < n; i++) {
+        const size_t cell = map.cell_of(order_key(x[i]));
+        live += cell != last;
+        last = cell;
+      }
+      if (live * 3 > target) break;
+      cut = finer_target(target, live);
+    }
   }
   const size_t room = each ? distinct : map.cells;
   if (!out.values.reset(room) || !out.weights.reset(room)) return fail(Status::nomem);
+  if (detail && !detail->cells.reset(room)) return fail(Status::nomem);
   out.count = 0;
+  Double2 spread;
   for (size_t i = 0; i < n;) {
     if (job.cancelled()) return fail(Status::aborted);
     const uint32_t key = order_key(x[i]);
     const uint32_t cell = each ? key : map.cell_of(key);
+    const size_t first = i;
     double weight = 0, sum = 0;
     for (; i < n; i++) {
       const uint32_t other = order_key(x[i]);
@@ -93,7 +109,25 @@ Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target
       sum += wi * (static_cast<double>(x[i]) - static_cast<double>(key_value(key)));
     }
     out.weights[out.count] = weight;
-    out.values[out.count++] = static_cast<double>(key_value(key)) + sum / weight;
+    const double mean = static_cast<double>(key_value(key)) + sum / weight;
+    out.values[out.count++] = mean;
+    if (!detail) continue;
+    double own = 0;
+    if (x[first] != x[i - 1]) {
+      for (size_t j = first; j < i; j++) {
+        const double d = static_cast<double>(x[j]) - mean;
+        own += (w ? static_cast<double>(w[j]) : 1.0) * (d * d);
+      }
+    }
+    spread = spread + own;
+    const double low = x[first], high = x[i - 1];
+    const double widest = w ? weight * (high - low) : slack_of_count(weight, high - low);
+    const double slack = slack_of_spread(weight, own);
+    detail->cells[out.count - 1] = {low, high, weight, slack < widest ? slack : widest};
+  }
+  if (detail) {
+    detail->count = out.count;
+    detail->spread = value(spread);
   }
   return Result{};
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include "../base/job.h"
 #include "../base/memory.h"
+#include "gap.h"
 #include "order.h"
 #include "points.h"
 
@@ -32,6 +33,13 @@ struct CellMap {
   void design(const uint64_t* counts, double target) noexcept;
 };
 
+// The target that gives about `target` cells in use, where a map of that many had only `live`; up to 32 times as many.
+inline size_t finer_target(size_t target, size_t live) noexcept {
+  const size_t wanted = target / (live + 1) < 32 ? target * target / (live + 1) : target * 32;
+  const size_t most = size_t{1} << 21;
+  return wanted < most ? wanted : target < most ? most : target;
+}
+
 double cube_root(double x) noexcept;  // x >= 0; the same bits on every machine
 
 // Cells that hold something: ascending means and total weights.
@@ -40,7 +48,15 @@ struct Cells {
   size_t count = 0;
 };
 
+// What a bound on the optimum needs to know of the cells (gap.h).
+struct CellDetail {
+  Array<GapCell> cells;
+  size_t count = 0;
+  double spread = 0;  // squared error of the values around the means of their cells
+};
+
 // All distinct values as cells when there are at most `target` of them, else the cells of a map.
-Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target, Cells& out) noexcept;
+Result cells_of_sorted(const Job& job, const SortedPoints& points, size_t target, Cells& out,
+                       CellDetail* detail = nullptr) noexcept;
 
 }  // namespace dc

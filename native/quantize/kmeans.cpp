@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cells.h"
+#include "gap.h"
 #include "histogram.h"
 #include "lloyd.h"
 #include "order.h"
@@ -85,6 +86,8 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   const uint32_t distinct = distinct_values(points, clusters, centroids);
   RangeSums sums;
   LloydOutcome outcome;
+  CellDetail detail;
+  double cheapest = 0;
   if (distinct <= clusters) {
     clusters = distinct;
     outcome.converged = true;
@@ -99,7 +102,7 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
     uint32_t steps = request.max_iterations;
     switch (request.algorithm) {
       case KmeansAlgorithm::histogram:
-        done = histogram_centroids(job, points, clusters, centroids);
+        done = histogram_centroids(job, points, clusters, centroids, &detail, &cheapest);
         break;
       case KmeansAlgorithm::lloyd:
         done = starting_centroids(job, request, points, centroids);
@@ -139,7 +142,12 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   summary.used = clusters;
   summary.iterations = outcome.iterations;
   summary.converged = outcome.converged;
-  return range_inertia(job, points, clusters, centroids, boundaries.data(), summary.inertia);
+  done = range_inertia(job, points, clusters, centroids, boundaries.data(), summary.inertia);
+  if (!done || detail.count == 0) return done;
+  double loss = 0;
+  done = border_loss(job, detail.cells.data(), detail.count, request.clusters, summary.inertia, loss);
+  summary.lower_bound = bound_below(cheapest, loss, summary.inertia);
+  return done;
 }
 
 }  // namespace dc

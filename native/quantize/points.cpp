@@ -82,8 +82,6 @@ Result collect(const Job& job, const KmeansRequest& request, Collected& out) noe
   return done;
 }
 
-namespace {
-
 void sort_small(uint32_t* keys, size_t count, unsigned bits, uint32_t* scratch) noexcept {
   if (bits == 0) return;  // all alike
   if (count <= 24) {
@@ -105,6 +103,8 @@ void sort_small(uint32_t* keys, size_t count, unsigned bits, uint32_t* scratch) 
   }
   if (from != keys) std::memcpy(keys, from, count * sizeof(uint32_t));
 }
+
+namespace {
 
 // Into cells by exact counts, then each cell by the low bits that are left: two passes over memory and no second copy.
 // The order in which threads fill a cell is open, but after sorting it cannot be seen.

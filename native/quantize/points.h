@@ -42,6 +42,9 @@ class RangeSums {
   Array<Sums> up_, down_;  // up_[b]: points [zero, zero + b * kStride); down_[b]: points [zero - b * kStride, zero)
 };
 
+// Sorts keys that differ in their low `bits` only; scratch has room for as many.
+void sort_small(uint32_t* keys, size_t count, unsigned bits, uint32_t* scratch) noexcept;
+
 // First index whose value is above `threshold`, searched outwards from `hint`.
 size_t first_above(const float* values, size_t count, float threshold, size_t hint) noexcept;
 

@@ -32,12 +32,15 @@ Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters
   return Result{};
 }
 
-Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids) noexcept {
+Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids,
+                           CellDetail* detail, double* cost) noexcept {
   Cells cells;
-  const Result done = cells_of_sorted(job, points, cells_for(clusters), cells);
+  Result done = cells_of_sorted(job, points, cells_for(clusters), cells, detail);
   if (!done) return done;
-  double lambda = 0, cost = 0;
-  return partition_centroids(job, cells, clusters, &lambda, centroids, &cost);
+  double lambda = 0, cheapest = 0;
+  done = partition_centroids(job, cells, clusters, &lambda, centroids, &cheapest);
+  if (detail) *cost = cheapest + detail->spread;
+  return done;
 }
 
 Result optimal_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids,

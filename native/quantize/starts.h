@@ -15,8 +15,10 @@ Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters
 Result starting_centroids(const Job& job, const KmeansRequest& request, const SortedPoints& points,
                           float* centroids) noexcept;
 
-// Centroids of the exact optimum over fine cells.
-Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids) noexcept;
+// Centroids of the exact optimum over fine cells. With `detail`, `cost` becomes the squared error of that optimum, the
+// one inside the cells included.
+Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids,
+                           CellDetail* detail = nullptr, double* cost = nullptr) noexcept;
 
 // Centroids of the global optimum: the cheapest partition of all distinct values, and its squared error. The cells'
 // answer gives the first guess of the price of a cluster. Takes about 100 bytes a distinct value.

@@ -38,7 +38,7 @@ export interface KmeansOptions {
   mask?: Uint32Array
   /** Leaves exact zeros out, as pruned weights that were not masked. */
   ignoreZeros?: boolean
-  /** Lloyd steps at the most. Default: 100 for `histogram`, no limit otherwise. */
+  /** Lloyd steps at the most. Default: 10,000 for `histogram`, no limit otherwise. */
   maxIterations?: number
   /** Lloyd stops once no centroid moves further than this. Default 0: at the fixed point. */
   tolerance?: number
@@ -61,7 +61,10 @@ export interface KmeansResult {
   used: number
   /** Values that took part. */
   kept: number
-  /** The inertia is at most this much above the smallest possible one; null where no bound was computed. */
+  /**
+   * No centroids of this number have an inertia below `inertia - gapBound`. Of `optimal` what the rounding of the centroids
+   * to float32 costs; of `histogram` a proven bound, far above the real gap (see native/quantize/README.md); else null.
+   */
   gapBound: number | null
   algorithm: KmeansAlgorithm
 }
@@ -145,7 +148,7 @@ export function resolveKmeans(
     maxIterations:
       given.maxIterations === undefined
         ? algorithm === 'histogram'
-          ? 100
+          ? 10_000
           : 2 ** 32 - 1
         : assert.whole('options.maxIterations', given.maxIterations, 0, 2 ** 32 - 1),
     tolerance: given.tolerance === undefined ? 0 : assert.finite('options.tolerance', given.tolerance, 0),

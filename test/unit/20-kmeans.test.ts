@@ -120,6 +120,21 @@ describe('kmeans1d', () => {
         expect(kmeans1dSync(values, { clusters: 32, algorithm }, { threads })).toEqual(one)
     }
   })
+
+  test('9b. histogram reports a bound on its gap to the optimum: never too small, and within half a per cent', () => {
+    for (const shape of [1.2, 2]) {
+      const values = generate({ count: 150_000, shape, deviation: 0.01, outliers: 1e-5, seed: 5 })
+      const found = kmeans1dSync(values, { clusters: 64 })
+      const best = kmeans1dSync(values, { clusters: 64, algorithm: 'optimal' })
+      const smallest = best.inertia - best.gapBound!
+      expect(found.inertia - found.gapBound!).toBeLessThanOrEqual(smallest * (1 + 1e-12))
+      expect(found.gapBound!).toBeGreaterThanOrEqual(0)
+      expect(found.gapBound!).toBeLessThan(0.005 * found.inertia)
+    }
+    // Few enough values are their own cells: the optimum itself, up to the rounding of the centroids.
+    expect(kmeans1dSync(Float32Array.of(0, 1, 10, 11, 30), { clusters: 3 }).gapBound).toBeLessThan(1e-9)
+    expect(kmeans1dSync(Float32Array.of(0, 1), { clusters: 2 }).gapBound).toBe(0)
+  })
 })
 
 describe('sharedWeights', () => {
