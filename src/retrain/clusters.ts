@@ -53,6 +53,36 @@ function memberCounts(assignment: Assignment): Float32Array<ArrayBuffer> {
   return counts.map((members) => Math.max(1, members))
 }
 
+/** Sums are kept this many times over: neighbours often share a code, and one sum would wait for its own last addition. */
+const LANES = 4
+
+/** Sum of the gradients of each cluster, in f64; the order of the additions depends on nothing but the positions. */
+function sumByCode(gradient: ArrayLike<number>, assignment: Assignment): Float64Array<ArrayBuffer> {
+  const { codes, positions, clusters } = assignment
+  const sums = new Float64Array(LANES * clusters)
+  const [second, third, fourth] = [clusters, 2 * clusters, 3 * clusters]
+  const whole = codes.length - (codes.length % LANES)
+  if (positions) {
+    for (let i = 0; i < whole; i += LANES) {
+      sums[codes[i]!]! += gradient[positions[i]!]!
+      sums[second + codes[i + 1]!]! += gradient[positions[i + 1]!]!
+      sums[third + codes[i + 2]!]! += gradient[positions[i + 2]!]!
+      sums[fourth + codes[i + 3]!]! += gradient[positions[i + 3]!]!
+    }
+    for (let i = whole; i < codes.length; i++) sums[codes[i]!]! += gradient[positions[i]!]!
+  } else {
+    for (let i = 0; i < whole; i += LANES) {
+      sums[codes[i]!]! += gradient[i]!
+      sums[second + codes[i + 1]!]! += gradient[i + 1]!
+      sums[third + codes[i + 2]!]! += gradient[i + 2]!
+      sums[fourth + codes[i + 3]!]! += gradient[i + 3]!
+    }
+    for (let i = whole; i < codes.length; i++) sums[codes[i]!]! += gradient[i]!
+  }
+  for (let c = 0; c < clusters; c++) sums[c]! += sums[second + c]! + (sums[third + c]! + sums[fourth + c]!)
+  return sums.subarray(0, clusters)
+}
+
 /**
  * Clusters in plain arrays: for backends whose tensors live in this process (tensorflow, wasm, cpu), where reading one is a
  * memory copy. The cost does not depend on the number of clusters, and only kept weights are touched.
@@ -61,34 +91,28 @@ class HostClusters implements Clusters {
   readonly #tf: TensorFlow
   readonly #assignment: Assignment
   readonly #divisors: Float32Array | null
-  /** The whole weight tensor; pruned positions are 0 and never written. */
-  readonly #values: Float32Array<ArrayBuffer>
 
   constructor(tf: TensorFlow, assignment: Assignment, reduction: ClusterReduction) {
     this.#tf = tf
     this.#assignment = assignment
     this.#divisors = reduction === 'mean' ? memberCounts(assignment) : null
-    this.#values = new Float32Array(assignment.count)
   }
 
   reduce(weightGradient: Tensor): Tensor1D {
-    const gradient = weightGradient.dataSync()
-    const { codes, positions, clusters } = this.#assignment
-    const sums = new Float64Array(clusters)
-    if (positions) for (let i = 0; i < codes.length; i++) sums[codes[i]!]! += gradient[positions[i]!]!
-    else for (let i = 0; i < codes.length; i++) sums[codes[i]!]! += gradient[i]!
-    if (this.#divisors) for (let c = 0; c < clusters; c++) sums[c]! /= this.#divisors[c]!
+    const sums = sumByCode(weightGradient.dataSync(), this.#assignment)
+    if (this.#divisors) for (let c = 0; c < sums.length; c++) sums[c]! /= this.#divisors[c]!
     return this.#tf.tensor1d(Float32Array.from(sums))
   }
 
   write(codebook: Variable, variable: Variable): void {
     const centroids = codebook.dataSync() as Float32Array
-    const { codes, positions } = this.#assignment
-    const values = this.#values
+    const { codes, positions, count } = this.#assignment
+    // A new array each time: tensorflow and cpu keep the one they are given, also for clones that outlive the step. Pruned
+    // positions stay the zeros it begins with.
+    const values = new Float32Array(count)
     if (positions) for (let i = 0; i < codes.length; i++) values[positions[i]!] = centroids[codes[i]!]!
     else for (let i = 0; i < codes.length; i++) values[i] = centroids[codes[i]!]!
-    // A copy: a backend may keep the array it is given, and the next step writes into ours.
-    const tensor = this.#tf.tensor(values.slice(), variable.shape, 'float32')
+    const tensor = this.#tf.tensor(values, variable.shape, 'float32')
     variable.assign(tensor)
     tensor.dispose()
   }

@@ -220,6 +220,52 @@ describe.each(['host', 'device'] as const)('centroid training, codes on the %s',
     expect(valuesOf(w)).toEqual([-1.5, 1, 0, -1.5, 1, 1])
   })
 
+  test('what was read or cloned from the weights before a step does not change with it', () => {
+    const w = variable([0, 0, 0, 0, 0, 0], [2, 3])
+    const training = new CentroidTraining(tf, {
+      variables: { w },
+      shared: [shared()],
+      optimizer: tf.train.sgd(1),
+      placement,
+    })
+    stepTimes(training, 1, linearLoss(w, [1, 0, 0, 0, 0, 0]))
+    const read = w.dataSync()
+    const cloned = w.clone()
+    stepTimes(training, 2, linearLoss(w, [1, 0, 0, 0, 0, 0]))
+    expect(Array.from(read)).toEqual([-2, 2, 0, -2, 2, 2])
+    expect(valuesOf(cloned)).toEqual([-2, 2, 0, -2, 2, 2])
+    expect(valuesOf(w)).toEqual([-4, 2, 0, -4, 2, 2])
+  })
+
+  test('sums are right for every remainder of the lanes they are kept in', () => {
+    for (let count = 1; count <= 9; count++) {
+      const w = variable(new Array(count).fill(0))
+      const all = shared({
+        shape: [count],
+        mask: null,
+        kept: count,
+        codes: new Uint8Array(count),
+        codebook: Float32Array.from([8]),
+      })
+      const training = new CentroidTraining(tf, {
+        variables: { w },
+        shared: [all],
+        optimizer: tf.train.sgd(1),
+        placement,
+      })
+      stepTimes(
+        training,
+        1,
+        linearLoss(
+          w,
+          Array.from({ length: count }, (_, i) => 2 ** i),
+        ),
+      )
+      // 1 + 2 + 4 + ...
+      expect(valuesOf(w)[count - 1]).toBe(8 - (2 ** count - 1))
+    }
+  })
+
   test('without a mask every weight is shared', () => {
     const w = variable([0, 0, 0], [3])
     const all = shared({ shape: [3], mask: null, kept: 3, codes: Uint8Array.from([1, 0, 1]) })
