@@ -6,6 +6,7 @@
 #include "gap.h"
 #include "histogram.h"
 #include "lloyd.h"
+#include "optimal.h"
 #include "order.h"
 #include "partition.h"
 #include "points.h"
@@ -109,7 +110,8 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
         break;
       case KmeansAlgorithm::optimal:
         // Rounding the centroids to float32 may move a border: Lloyd steps then settle it, and never make it worse.
-        done = optimal_centroids(job, points, clusters, centroids, &summary.lower_bound);
+        done = optimal_centroids(job, points, clusters, optimal_effort(points.count, clusters), centroids,
+                                 &summary.lower_bound);
         break;
       case KmeansAlgorithm::sampled:
         done = sampled_centroids(job, points, clusters, request.seed, centroids);

@@ -34,49 +34,76 @@ namespace {
 struct LagrangeSolver {
   const Node* nodes;
   size_t cells;
-  Array<double> best;
-  Array<uint32_t> before, candidate, from;
+  double* best;  // cells + 1 of them
+  Array<double> own_best;
+  Array<uint32_t> before;  // stays empty where only the costs are asked for
+  struct Candidate {
+    uint32_t place, from;
+  };
+  Array<Candidate> queue;  // grows on demand: it seldom holds more than a few hundred
 
   bool prepare(const Node* n, size_t count) noexcept {
     nodes = n;
     cells = count;
-    return best.reset(count + 1) && before.reset(count + 1) && candidate.reset(count + 1) && from.reset(count + 1);
+    if (!own_best.reset(count + 1) || !before.reset(count + 1)) return false;
+    best = own_best.data();
+    return true;
   }
 
-  double via(size_t i, size_t j) const noexcept { return best[i] + cluster_cost(nodes[i], nodes[j]); }
+  // Backward, place j stands for place cells - j of the nodes: the same problem seen from its other end.
+  template <bool kBackward>
+  double via(size_t i, size_t j) const noexcept {
+    return best[i] + (kBackward ? cluster_cost(nodes[cells - j], nodes[cells - i]) : cluster_cost(nodes[i], nodes[j]));
+  }
 
+  bool make_room(size_t& head, size_t& tail) noexcept {
+    if (tail < queue.size()) return true;
+    if (head > queue.size() / 2) {
+      for (size_t i = head; i < tail; i++) queue[i - head] = queue[i];
+    } else {
+      Array<Candidate> larger;
+      if (!larger.reset(queue.size() * 2 + 1024)) return false;
+      for (size_t i = head; i < tail; i++) larger[i - head] = queue[i];
+      queue = std::move(larger);
+    }
+    tail -= head;
+    head = 0;
+    return true;
+  }
+
+  template <bool kBackward>
   Result solve(const Job& job, double lambda) noexcept {
-    size_t head = 0, tail = 1, hint = 1;
-    best[0] = 0;
-    candidate[0] = 0;
-    from[0] = 1;
+    size_t head = 0, tail = 0, hint = 1;
+    if (!make_room(head, tail)) return fail(Status::nomem);
+    best[0] = -nodes[kBackward ? cells : 0].allowance;
+    queue[tail++] = {0, 1};
     for (size_t j = 1; j <= cells; j++) {
       if (j % 4096 == 0 && job.cancelled()) return fail(Status::aborted);
-      while (head + 1 < tail && from[head + 1] <= j) head++;
-      best[j] = via(candidate[head], j) + (lambda - nodes[j].allowance);
-      before[j] = candidate[head];
+      while (head + 1 < tail && queue[head + 1].from <= j) head++;
+      best[j] = via<kBackward>(queue[head].place, j) + (lambda - nodes[kBackward ? cells - j : j].allowance);
+      if (before.size()) before[j] = queue[head].place;
       if (j == cells) break;
       size_t known = 0;  // a place where the last candidate still wins
       while (tail > head) {
-        const size_t place = from[tail - 1] > j + 1 ? from[tail - 1] : j + 1;
-        if (via(j, place) < via(candidate[tail - 1], place)) {
+        const size_t place = queue[tail - 1].from > j + 1 ? queue[tail - 1].from : j + 1;
+        if (via<kBackward>(j, place) < via<kBackward>(queue[tail - 1].place, place)) {
           tail--;
         } else {
           known = place;
           break;
         }
       }
+      if (!make_room(head, tail)) return fail(Status::nomem);
       if (tail == head) {
-        candidate[tail] = static_cast<uint32_t>(j);
-        from[tail++] = static_cast<uint32_t>(j + 1);
+        queue[tail++] = {static_cast<uint32_t>(j), static_cast<uint32_t>(j + 1)};
         continue;
       }
-      const size_t last = candidate[tail - 1];
+      const size_t last = queue[tail - 1].place;
       size_t low = known, high = known, step = hint;
       bool found = false;
       while (high < cells) {
         high = cells - low > step ? low + step : cells;
-        if (via(j, high) < via(last, high)) {
+        if (via<kBackward>(j, high) < via<kBackward>(last, high)) {
           found = true;
           break;
         }
@@ -86,11 +113,10 @@ struct LagrangeSolver {
       if (!found) continue;
       while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
-        (via(j, middle) < via(last, middle) ? high : low) = middle;
+        (via<kBackward>(j, middle) < via<kBackward>(last, middle) ? high : low) = middle;
       }
       hint = high - known;
-      candidate[tail] = static_cast<uint32_t>(j);
-      from[tail++] = static_cast<uint32_t>(high);
+      queue[tail++] = {static_cast<uint32_t>(j), static_cast<uint32_t>(high)};
     }
     return Result{};
   }
@@ -126,6 +152,24 @@ double inverse_cube(double k) noexcept { return 1 / (k * k * k); }
 
 }  // namespace
 
+Result cheapest_to(const Job& job, const Node* nodes, size_t cells, double lambda, double* best) noexcept {
+  LagrangeSolver solver;
+  solver.nodes = nodes;
+  solver.cells = cells;
+  solver.best = best;
+  return solver.solve<false>(job, lambda);
+}
+
+Result cheapest_from(const Job& job, const Node* nodes, size_t cells, double lambda, double* best) noexcept {
+  LagrangeSolver solver;
+  solver.nodes = nodes;
+  solver.cells = cells;
+  solver.best = best;
+  const Result done = solver.solve<true>(job, lambda);
+  for (size_t i = 0; i < cells - i; i++) std::swap(best[i], best[cells - i]);
+  return done;
+}
+
 Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t clusters, double lambda_hint,
                       uint32_t* boundaries, double* lambda_out) noexcept {
   if (lambda_out) *lambda_out = 0;
@@ -153,7 +197,7 @@ Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t 
     const bool at_slope =
         round > 12 || !(lambda > lambda_many && lambda < lambda_few) || many.clusters - few.clusters <= 2;
     if (at_slope) lambda = slope;
-    const Result solved = solver.solve(job, lambda);
+    const Result solved = solver.solve<false>(job, lambda);
     if (!solved) return solved;
     if (!fresh.take(solver)) return fail(Status::nomem);
     if (lambda_out) *lambda_out = lambda;

@@ -52,4 +52,9 @@ void build_nodes(const double* values, const double* weights, size_t cells, Node
 Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t clusters, double lambda_hint,
                       uint32_t* boundaries, double* lambda_out = nullptr) noexcept;
 
+// best[j], j = 0 .. cells: what the cheapest partition of the cells before j (cheapest_from: from j on) costs at the
+// price lambda a cluster, whatever the number of clusters, less the allowances of all its borders, both ends included.
+Result cheapest_to(const Job& job, const Node* nodes, size_t cells, double lambda, double* best) noexcept;
+Result cheapest_from(const Job& job, const Node* nodes, size_t cells, double lambda, double* best) noexcept;
+
 }  // namespace dc

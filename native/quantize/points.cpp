@@ -185,9 +185,11 @@ Result sort_points(const Job& job, const Collected& points, SortedPoints& out) n
       size_t start[256] = {0}, sum = 0;
       for (size_t i = 0; i < live; i++) start[from[i] >> (8 * pass) & 255]++;
       for (size_t& s : start) sum += s, s = sum - s;
-      for (size_t i = 0; i < live; i++) to[start[from[i] >> (8 * pass) & 255]++] = from[i];
+      for (size_t i = 0; i < live; i++) {
+        if (i % 65536 == 0 && job.cancelled()) return fail(Status::aborted);
+        to[start[from[i] >> (8 * pass) & 255]++] = from[i];
+      }
       std::swap(from, to);
-      if (job.cancelled()) return fail(Status::aborted);
     }
     if (!out.values.reset(live) || !out.weights.reset(live)) return fail(Status::nomem);
     for (size_t i = 0; i < live; i++) {

@@ -43,19 +43,6 @@ Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t 
   return done;
 }
 
-Result optimal_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids,
-                         double* cost) noexcept {
-  Cells cells;
-  double lambda = 0;
-  Result done = cells_of_sorted(job, points, cells_for(clusters), cells);
-  if (!done) return done;
-  done = partition_centroids(job, cells, clusters, &lambda, centroids, cost);
-  if (!done) return done;
-  done = cells_of_sorted(job, points, points.count, cells);
-  if (!done) return done;
-  return partition_centroids(job, cells, clusters, &lambda, centroids, cost);
-}
-
 Result sampled_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, uint64_t seed,
                          float* centroids) noexcept {
   constexpr double kShare = 0.01;

@@ -20,11 +20,6 @@ Result starting_centroids(const Job& job, const KmeansRequest& request, const So
 Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids,
                            CellDetail* detail = nullptr, double* cost = nullptr) noexcept;
 
-// Centroids of the global optimum: the cheapest partition of all distinct values, and its squared error. The cells'
-// answer gives the first guess of the price of a cluster. Takes about 100 bytes a distinct value.
-Result optimal_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, float* centroids,
-                         double* cost) noexcept;
-
 // k-means on a random 1 % of the points, to its fixed point: the usual work-around, kept as a baseline.
 Result sampled_centroids(const Job& job, const SortedPoints& points, uint32_t clusters, uint64_t seed,
                          float* centroids) noexcept;
