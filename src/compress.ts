@@ -6,9 +6,9 @@ import { type EncodedTensor, encodeTensor } from './encode/encode.js'
 import { DeepCompressionError, isDeepCompressionError, printable } from './errors.js'
 import { ownedInput, type ResolvedJob, resolveJob, throwIfAborted } from './native/job.js'
 import { pruneOwned } from './prune/prune.js'
-import { ecsq } from './quantize/ecsq.js'
-import { type KmeansOptions, kmeans1d } from './quantize/kmeans.js'
-import { sharedWeights } from './quantize/shared-weights.js'
+import { ecsqOwned, resolveEcsq } from './quantize/ecsq.js'
+import { kmeans1dOwned, type ResolvedKmeans, resolveKmeans } from './quantize/kmeans.js'
+import { codesOwned, type SharedWeights, sharedWeightsOwned } from './quantize/shared-weights.js'
 import { type Recipe, ResolvedRecipe, type ResolvedRule } from './recipe.js'
 import { elementCount, type JobOptions, type WeightTensor } from './tensor.js'
 
@@ -77,42 +77,36 @@ async function runStages(
   const pruned = await pruneOwned(values, rule.prune ?? NON_ZERO, job, name)
   const mask = pruned.kept < values.length ? pruned.mask : null
   const { method, ...options } = rule.quantize
-  if (method === 'ecsq') {
-    const fewest = await fewestBits(values, mask, pruned.kept, options, job)
-    if (fewest) return encodeTensor({ name, shape, mask, kept: pruned.kept, ...fewest }, rule.encode, ours)
-  }
-  const shared = await sharedWeights(
-    values,
-    { ...options, ...(mask ? { mask: mask.slice() } : {}) },
-    ours as JobOptions,
-  )
+  const how = resolveKmeans(values, mask ? { ...options, mask } : options, false, CLUSTERS_MOST)
+  const shared = await (method === 'ecsq' ? fewestBits : sharedWeightsOwned)(values, how, job, name)
   const codes = shared.codes as Uint8Array<ArrayBuffer> // 256 clusters at the most
   const tensor = { name, shape, mask, kept: pruned.kept, codes, codebook: shared.centroids }
   return encodeTensor(tensor, rule.encode, ours)
 }
 
+/** Codes are bytes. */
+const CLUSTERS_MOST = 256
 /** Symbol 0 of a sparse tensor may be needed for what is pruned. */
 const ECSQ_CLUSTERS_MOST = 255
 
-/** Codes of the fewest bits at the error of k-means; null where k-means is exact, or needs more centroids than ecsq may use. */
+/** Codes of the fewest bits at the error of k-means; those of k-means where it is exact, or needs more centroids than ecsq may use. */
 async function fewestBits(
-  values: Float32Array,
-  mask: Uint32Array | null,
-  kept: number,
-  options: KmeansOptions,
+  values: Float32Array<ArrayBuffer>,
+  how: ResolvedKmeans,
   job: ResolvedJob,
-): Promise<{ codes: Uint8Array; codebook: Float32Array } | null> {
-  const copying = { ...job, consume: false } as JobOptions
-  const masked = mask ? { mask } : {}
-  const { inertia } = await kmeans1d(values, { ...options, ...masked }, copying)
-  if (inertia === 0 || kept === 0) return null
-  try {
-    const shared = await ecsq(values, { clusters: ECSQ_CLUSTERS_MOST, squaredError: inertia, ...masked }, copying)
-    return { codes: shared.codes, codebook: shared.centroids }
-  } catch (error) {
-    if (isDeepCompressionError(error) && error.code === 'ERR_DC_ARG') return null
-    throw error
+  name: string,
+): Promise<Pick<SharedWeights, 'centroids'> & { codes: Uint8Array | Uint16Array }> {
+  const { mask } = how
+  const means = await kmeans1dOwned(values, how, job, name)
+  if (means.inertia > 0) {
+    try {
+      const budget = { clusters: ECSQ_CLUSTERS_MOST, squaredError: means.inertia }
+      return await ecsqOwned(values, resolveEcsq(values, mask ? { ...budget, mask } : budget, false), job, name)
+    } catch (error) {
+      if (!isDeepCompressionError(error) || error.code !== 'ERR_DC_ARG') throw error
+    }
   }
+  return { centroids: means.centroids, codes: await codesOwned(values, mask, means, job, name) }
 }
 
 /** A turn of the event loop is at most this many weights long. */

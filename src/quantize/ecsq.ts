@@ -1,7 +1,15 @@
 import * as assert from '../assert.js'
 import { DeepCompressionError } from '../errors.js'
 import { binding, type Done } from '../native/binding.js'
-import { ownedInput, ownedInputNow, refuseLargeSync, resolveJob, runJob, runNow } from '../native/job.js'
+import {
+  ownedInput,
+  ownedInputNow,
+  type ResolvedJob,
+  refuseLargeSync,
+  resolveJob,
+  runJob,
+  runNow,
+} from '../native/job.js'
 import { countKept } from '../prune/mask.js'
 import type { JobOptions } from '../tensor.js'
 
@@ -31,14 +39,16 @@ export interface EcsqResult {
 
 const OPTION_KEYS = ['clusters', 'lambda', 'squaredError', 'mask'] as const
 
-interface Resolved {
-  clusters: number
-  lambda: number
-  budget: number
-  mask: Uint32Array<ArrayBuffer> | null
+/** Options after checking; frozen. */
+export interface ResolvedEcsq {
+  readonly clusters: number
+  readonly lambda: number
+  /** Allowed squared error; -1: `lambda` says. */
+  readonly budget: number
+  readonly mask: Uint32Array<ArrayBuffer> | null
 }
 
-function resolve(values: Float32Array, options: EcsqOptions, copyShared: boolean): Resolved {
+export function resolveEcsq(values: Float32Array, options: EcsqOptions, copyShared: boolean): ResolvedEcsq {
   const given = assert.options<EcsqOptions>('options', options, OPTION_KEYS)
   if ((given.lambda === undefined) === (given.squaredError === undefined)) {
     throw new DeepCompressionError('ARG', 'options needs one of lambda and squaredError', { section: 'options' })
@@ -52,12 +62,12 @@ function resolve(values: Float32Array, options: EcsqOptions, copyShared: boolean
       section: 'options.mask',
     })
   }
-  return {
+  return Object.freeze({
     clusters: given.clusters === undefined ? 256 : assert.whole('options.clusters', given.clusters, 1, 256),
     lambda: given.lambda === undefined ? 0 : assert.finite('options.lambda', given.lambda, 0),
     budget: given.squaredError === undefined ? -1 : assert.finite('options.squaredError', given.squaredError, 0),
     mask: (given.mask ?? null) as Uint32Array<ArrayBuffer> | null,
-  }
+  })
 }
 
 function outputs(clusters: number, kept: number) {
@@ -71,11 +81,11 @@ function outputs(clusters: number, kept: number) {
 
 type Outputs = ReturnType<typeof outputs>
 
-function caller(values: Float32Array, mask: Uint32Array | null, r: Resolved, out: Outputs) {
+function caller(values: Float32Array, r: ResolvedEcsq, out: Outputs) {
   return (threads: number, control: Int32Array, done: Done) =>
     binding().ecsq(
       values,
-      mask,
+      r.mask,
       r.clusters,
       r.lambda,
       r.budget,
@@ -105,6 +115,18 @@ function keptOf(mask: Uint32Array | null, length: number): number {
   return mask === null ? length : countKept(mask, length)
 }
 
+/** `ecsq` for the pipeline: `values` and the mask belong to the job and nobody else touches them meanwhile; nothing is copied. */
+export async function ecsqOwned(
+  values: Float32Array<ArrayBuffer>,
+  resolved: ResolvedEcsq,
+  job: ResolvedJob,
+  tensor = '',
+): Promise<EcsqResult> {
+  const out = outputs(resolved.clusters, keptOf(resolved.mask, values.length))
+  await runJob({ stage: 'ecsq', tensor, total: values.length }, job, caller(values, resolved, out))
+  return result(out)
+}
+
 /**
  * Entropy-constrained scalar quantization: shares finite weights so that squared error + lambda * bits of an ideal entropy code is least. At
  * the same error its codes take fewer bits than those of k-means, which spends centroids where no error is saved that is worth their bits.
@@ -116,17 +138,13 @@ function keptOf(mask: Uint32Array | null, length: number): number {
 export async function ecsq(values: Float32Array, options: EcsqOptions, job?: JobOptions): Promise<EcsqResult> {
   const resolvedJob = resolveJob(job)
   const checked = assert.float32('values', values, resolvedJob.copyShared)
-  const resolved = resolve(checked, options, resolvedJob.copyShared)
+  const resolved = resolveEcsq(checked, options, resolvedJob.copyShared)
   binding()
-  const total = checked.length
-  const owned = [
+  const [input, mask] = await Promise.all([
     ownedInput('values', checked, resolvedJob),
     resolved.mask && ownedInput('options.mask', resolved.mask, resolvedJob),
-  ] as const
-  const [input, mask] = await Promise.all(owned)
-  const out = outputs(resolved.clusters, keptOf(mask, total))
-  await runJob({ stage: 'ecsq', total }, resolvedJob, caller(input, mask, resolved, out))
-  return result(out)
+  ])
+  return ecsqOwned(input, { ...resolved, mask }, resolvedJob)
 }
 
 /** `ecsq`, run now. Inputs above 64 MiB block the event loop for long and need `{ force: true }`. */
@@ -138,10 +156,10 @@ export function ecsqSync(
   const { force, ...rest } = job ?? {}
   const resolvedJob = resolveJob(rest)
   const checked = assert.float32('values', values, resolvedJob.copyShared)
-  const resolved = resolve(checked, options, resolvedJob.copyShared)
+  const resolved = resolveEcsq(checked, options, resolvedJob.copyShared)
   refuseLargeSync('values', checked, force)
   const mask = resolved.mask && ownedInputNow(resolved.mask)
   const out = outputs(resolved.clusters, keptOf(mask, checked.length))
-  runNow({ stage: 'ecsq' }, resolvedJob, caller(ownedInputNow(checked), mask, resolved, out))
+  runNow({ stage: 'ecsq' }, resolvedJob, caller(ownedInputNow(checked), { ...resolved, mask }, out))
   return result(out)
 }

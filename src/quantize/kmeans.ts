@@ -228,6 +228,21 @@ export function ownedKmeansNow(resolved: ResolvedKmeans): ResolvedKmeans {
 }
 
 /**
+ * `kmeans1d` for the pipeline: `values` and the mask and weights of the options belong to the job and nobody else touches them meanwhile;
+ * nothing is copied.
+ */
+export async function kmeans1dOwned(
+  values: Float32Array<ArrayBuffer>,
+  resolved: ResolvedKmeans,
+  job: ResolvedJob,
+  tensor = '',
+): Promise<KmeansResult> {
+  const out = kmeansOutputs(resolved.clusters)
+  await runJob({ stage: 'kmeans1d', tensor, total: values.length }, job, kmeansCaller(values, resolved, out))
+  return kmeansResult(resolved.algorithm, out)
+}
+
+/**
  * One-dimensional k-means of finite float32 values (at most 2^32 - 1; -0 counts as +0). The result does not depend on the
  * number of threads or on the processor. Fewer distinct values than clusters gives exactly those values and zero error.
  *
@@ -239,15 +254,12 @@ export async function kmeans1d(values: Float32Array, options: KmeansOptions, job
   const checked = assert.float32('values', values, resolvedJob.copyShared)
   const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
   binding()
-  const name = { stage: 'kmeans1d', total: checked.length }
   // Both begin in this turn: what the caller does to its arrays afterwards is not seen.
   const [input, safe] = await Promise.all([
     ownedInput('values', checked, resolvedJob),
     ownedKmeans(resolved, resolvedJob),
   ])
-  const out = kmeansOutputs(resolved.clusters)
-  await runJob(name, resolvedJob, kmeansCaller(input, safe, out))
-  return kmeansResult(resolved.algorithm, out)
+  return kmeans1dOwned(input, safe, resolvedJob)
 }
 
 /** `kmeans1d`, run now. Inputs above 64 MiB block the event loop for long and need `{ force: true }`. */

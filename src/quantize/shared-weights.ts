@@ -1,21 +1,43 @@
 import * as assert from '../assert.js'
 import { binding } from '../native/binding.js'
-import { ownedInput, resolveJob, runJob } from '../native/job.js'
+import { ownedInput, type ResolvedJob, resolveJob } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
 import { assignOwned, type Codes } from './assign.js'
 import {
   type KmeansOptions,
   type KmeansResult,
-  kmeansCaller,
-  kmeansOutputs,
-  kmeansResult,
+  kmeans1dOwned,
   ownedKmeans,
+  type ResolvedKmeans,
   resolveKmeans,
 } from './kmeans.js'
 
 export type SharedWeights = KmeansResult & {
   /** One code a weight, or with `mask` one a kept weight, in position order. */
   codes: Codes
+}
+
+/** The code of each weight that took part in `means`; nothing is copied. */
+export async function codesOwned(
+  values: Float32Array<ArrayBuffer>,
+  mask: Uint32Array<ArrayBuffer> | null,
+  means: KmeansResult,
+  job: ResolvedJob,
+  tensor = '',
+): Promise<Codes> {
+  if (means.kept === 0 && means.used === 0) return new Uint8Array(0)
+  return assignOwned(values, mask, means.centroids as Float32Array<ArrayBuffer>, job, tensor)
+}
+
+/** `sharedWeights` for the pipeline: the arrays belong to the job and nobody else touches them meanwhile; nothing is copied. */
+export async function sharedWeightsOwned(
+  values: Float32Array<ArrayBuffer>,
+  resolved: ResolvedKmeans,
+  job: ResolvedJob,
+  tensor = '',
+): Promise<SharedWeights> {
+  const means = await kmeans1dOwned(values, resolved, job, tensor)
+  return { ...means, codes: await codesOwned(values, resolved.mask, means, job, tensor) }
 }
 
 /**
@@ -36,12 +58,5 @@ export async function sharedWeights(
     ownedInput('values', checked, resolvedJob),
     ownedKmeans(resolved, resolvedJob),
   ])
-  const out = kmeansOutputs(resolved.clusters)
-  await runJob({ stage: 'kmeans1d', total: input.length }, resolvedJob, kmeansCaller(input, safe, out))
-  const result = kmeansResult(resolved.algorithm, out)
-  const codes =
-    result.kept === 0 && result.used === 0
-      ? new Uint8Array(0)
-      : await assignOwned(input, safe.mask, result.centroids as Float32Array<ArrayBuffer>, resolvedJob)
-  return { ...result, codes }
+  return sharedWeightsOwned(input, safe, resolvedJob)
 }
