@@ -1,7 +1,26 @@
-export { CentroidTraining, type CentroidTrainingOptions } from './centroid-training.js'
+export { CentroidTraining, type CentroidTrainingOptions, type ReassignOptions } from './centroid-training.js'
 export type { ClusterReduction } from './clusters.js'
 export { type NamedVariables, setLearningRate } from './live-weights.js'
 export { MaskedTraining, type MaskedTrainingOptions } from './masked-training.js'
-export { type Budget, type RunOptions, type RunResult, runTraining, type Trainer } from './run.js'
-export { cosineRate, gradualDensity, type Schedule } from './schedule.js'
+export { Pruning, type PruningCriterion, type PruningOptions } from './pruning.js'
+export {
+  type Budget,
+  type CheckpointOptions,
+  type RunOptions,
+  type RunResult,
+  runTraining,
+  StoppedRunError,
+  type Trainer,
+} from './run.js'
+export {
+  cosineRate,
+  gradualDensity,
+  iterativeDensity,
+  oneShotDensity,
+  type PolynomialOptions,
+  polynomialDensity,
+  type Schedule,
+} from './schedule.js'
+export { formatSensitivity, type SensitivityOptions, type SensitivityScan, sensitivityScan } from './sensitivity.js'
+export { packState, type Resumable, type State, unpackState } from './state.js'
 export type { TensorFlow } from './tensorflow.js'

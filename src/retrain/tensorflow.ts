@@ -6,6 +6,8 @@ import type * as core from '@tensorflow/tfjs-core'
  */
 export type TensorFlow = Pick<
   typeof core,
+  | 'abs'
+  | 'add'
   | 'concat'
   | 'dispose'
   | 'gather'

@@ -7,62 +7,20 @@ import {
   runTraining,
   setLearningRate,
 } from '../../src/retrain/index.js'
+import { chooseCodes } from '../../src/retrain/latent.js'
 import type { QuantizedTensor } from '../../src/tensor.js'
+import {
+  blobNet,
+  everyThird,
+  isPositiveZero,
+  linearLoss,
+  maskOf,
+  quadraticLoss,
+  stepTimes,
+  valuesOf,
+  variable,
+} from '../support/small-nets.js'
 import { tf } from '../support/tfjs.js'
-
-function variable(values: number[], shape: number[] = [values.length]): Variable {
-  return tf.variable(tf.tensor(values, shape))
-}
-
-function valuesOf(tensor: Tensor): number[] {
-  return Array.from(tensor.dataSync())
-}
-
-/** sum(coefficients * w): its gradient is the coefficients, whatever w is. */
-function linearLoss(w: Variable, coefficients: number[]): () => Scalar {
-  return () => tf.sum(tf.mul(w, tf.tensor(coefficients, w.shape))) as Scalar
-}
-
-/** sum(w^2) / 2 over all: its gradient is w. */
-function quadraticLoss(...variables: Variable[]): () => Scalar {
-  return () => variables.map((w) => tf.mul(tf.sum(tf.square(w)), 0.5)).reduce((a, b) => tf.add(a, b)) as Scalar
-}
-
-function maskOf(bits: number[]): Uint32Array {
-  const mask = new Uint32Array(Math.ceil(bits.length / 32))
-  bits.forEach((bit, i) => {
-    if (bit) mask[i >>> 5]! |= 1 << (i & 31)
-  })
-  return mask
-}
-
-function stepTimes(trainer: { step(loss: () => Scalar): Scalar }, count: number, loss: () => Scalar): void {
-  for (let i = 0; i < count; i++) trainer.step(loss).dispose()
-}
-
-/** A small net on three blobs in twelve dimensions, every number of it fixed. */
-function blobNet() {
-  const x = tf.add(
-    tf.randomNormal([96, 12], 0, 0.5, 'float32', 1),
-    tf.tile(tf.oneHot(tf.range(0, 3, 1, 'int32'), 12), [32, 1]),
-  )
-  const y = tf.tile(tf.oneHot(tf.range(0, 3, 1, 'int32'), 3), [32, 1])
-  const w1 = tf.variable(tf.randomNormal([12, 40], 0, 0.4, 'float32', 2))
-  const b1 = tf.variable(tf.zeros([40]))
-  const w2 = tf.variable(tf.randomNormal([40, 3], 0, 0.3, 'float32', 3))
-  const loss = () =>
-    tf.losses.softmaxCrossEntropy(
-      y,
-      tf.matMul(tf.relu(tf.add(tf.matMul(x as never, w1 as never), b1)), w2 as never),
-    ) as Scalar
-  return { w1, b1, w2, loss, variables: { w1, b1, w2 } }
-}
-
-const everyThird = (count: number) => maskOf(Array.from({ length: count }, (_, i) => (i % 3 === 0 ? 1 : 0)))
-
-function isPositiveZero(value: number): boolean {
-  return Object.is(value, 0)
-}
 
 afterEach(() => tf.disposeVariables())
 
@@ -384,6 +342,145 @@ describe('centroid training', () => {
       new CentroidTraining(tf, { variables: { w }, shared: [{ ...source, ...changes }], optimizer: tf.train.sgd(1) })
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_DC_ARG', message: expect.stringMatching(message) }))
     expect(valuesOf(w)).toEqual([0, 0, 0])
+  })
+})
+
+describe('choosing codes anew', () => {
+  const training = (mask: Uint32Array | null, codes: number[]) => {
+    const w = variable([0, 1, 4])
+    const source = {
+      name: 'w',
+      shape: [3],
+      mask,
+      kept: codes.length,
+      codes: Uint8Array.from(codes),
+      codebook: Float32Array.from([0, 4]),
+    }
+    const reassign = { every: 2, rate: 1 }
+    return {
+      w,
+      trainer: new CentroidTraining(tf, { variables: { w }, shared: [source], optimizer: tf.train.sgd(1), reassign }),
+    }
+  }
+
+  test('a weight that its gradients carry nearer to another centroid moves there, at the given steps only', () => {
+    const { w, trainer } = training(null, [0, 0, 1])
+    expect(valuesOf(w)).toEqual([0, 0, 4])
+    // Its own way: 1, 2.25, 3.5. The first centroid: 0, 1.25, 2.5.
+    stepTimes(trainer, 1, linearLoss(w, [0, -1.25, 0]))
+    expect(valuesOf(w)).toEqual([1.25, 1.25, 4])
+    stepTimes(trainer, 1, linearLoss(w, [0, -1.25, 0]))
+    expect(valuesOf(w)).toEqual([2.5, 4, 4])
+    expect(Array.from(trainer.quantized('w').codes)).toEqual([0, 1, 1])
+  })
+
+  test('a pruned weight stays zero, and a centroid that nobody chose is not in the codebook', () => {
+    const { w, trainer } = training(maskOf([0, 1, 1]), [0, 1])
+    stepTimes(trainer, 2, linearLoss(w, [100, -8, 1]))
+    // Their own ways: 1 + 16, 4 - 2. Centroids: 0 + 16, 4 - 2.
+    expect(valuesOf(w)).toEqual([0, 16, 2])
+    expect(Object.is(valuesOf(w)[0], 0)).toBe(true)
+    stepTimes(trainer, 2, linearLoss(w, [100, 7.5, 0]))
+    // 17 - 15 = 2 and 2; centroids 16 - 15 = 1 and 2: both choose 2.
+    expect(valuesOf(w)).toEqual([0, 2, 2])
+    expect(trainer.quantized('w')).toMatchObject({ codebook: Float32Array.of(2), codes: Uint8Array.of(0, 0) })
+  })
+
+  test('a frozen layer keeps its codes', () => {
+    const { w, trainer } = training(null, [0, 0, 1])
+    trainer.freeze(['w'])
+    expect(() => trainer.step(linearLoss(w, [0, -9, 0]))).toThrow(/every variable is frozen/)
+    expect(valuesOf(w)).toEqual([0, 0, 4])
+  })
+
+  test('the nearest is chosen, ties to the lower value whatever its code; a price for bits favours the common code', () => {
+    const codebook = Float32Array.of(1, 0)
+    expect(Array.from(chooseCodes(Float32Array.of(0.4, 0.5, 0.6), codebook, Uint8Array.of(0, 1, 1), 0))).toEqual([
+      1, 1, 0,
+    ])
+    // Shares 3/4 and 1/4: 0.415 and 2 bits. 0.4: 0.36 + 0.083 = 0.443 against 0.16 + 0.4 = 0.56. 0.1: 0.893 against 0.41.
+    expect(Array.from(chooseCodes(Float32Array.of(0.4, 0.1), codebook, Uint8Array.of(0, 0, 0, 1), 0.2))).toEqual([0, 1])
+  })
+
+  test('re-assigned codes lower the loss at least as well as fixed ones', () => {
+    const losses = [false, true].map((anew) => {
+      const net = blobNet()
+      const trainer = new CentroidTraining(tf, {
+        variables: net.variables,
+        shared: [sharedFromValues('w1', [12, 40], net.w1, 4), sharedFromValues('w2', [40, 3], net.w2, 4)],
+        optimizer: tf.train.adam(0.002),
+        ...(anew ? { reassign: { every: 10, rate: 0.3 } } : {}),
+      })
+      stepTimes(trainer, 150, net.loss)
+      return net.loss().dataSync()[0]!
+    })
+    expect(losses[1]).toBeLessThanOrEqual(losses[0]!)
+  })
+
+  test.each([[{ every: 0 }], [{ every: 1, rate: -1 }], [{ every: 1, bitPrice: Number.NaN }], [{ each: 1 }]])(
+    'reassign %j is refused',
+    (reassign) => {
+      const w = variable([1])
+      const make = () =>
+        new CentroidTraining(tf, { variables: { w }, optimizer: tf.train.sgd(1), reassign: reassign as never })
+      expect(make).toThrow(expect.objectContaining({ code: 'ERR_DC_ARG' }))
+    },
+  )
+})
+
+describe('sharing in a live model', () => {
+  test('layers are shared one at a time and given back, pruned weights staying zero throughout', () => {
+    const [a, b] = [variable([1, 2, 3, 4]), variable([1, 1])]
+    const optimizer = tf.train.momentum(1, 0.5)
+    const training = new CentroidTraining(tf, { variables: { a, b }, optimizer })
+    training.setMask('a', maskOf([0, 1, 1, 1]))
+    stepTimes(training, 1, linearLoss(a, [9, 1, 1, 1]))
+    expect(valuesOf(a)).toEqual([0, 1, 2, 3])
+    const source = {
+      name: 'a',
+      shape: [4],
+      mask: maskOf([0, 1, 1, 1]),
+      kept: 3,
+      codes: Uint8Array.of(0, 0, 1),
+      codebook: Float32Array.of(1.5, 3),
+    }
+    training.share(source)
+    expect(valuesOf(a)).toEqual([0, 1.5, 1.5, 3])
+    // The momentum of the weights is gone: 1.5 - 2, 3 - 1.
+    stepTimes(training, 1, linearLoss(a, [9, 1, 1, 1]))
+    expect(valuesOf(a)).toEqual([0, -0.5, -0.5, 2])
+    expect(() => training.setMask('a', null)).toThrow(/shared weights/)
+    training.unshare('a')
+    expect(training.isShared('a')).toBe(false)
+    // Each its own again, without momentum, and the first still pruned.
+    stepTimes(training, 1, linearLoss(a, [9, 0.5, 1, 0]))
+    expect(valuesOf(a)).toEqual([0, -1, -1.5, 2])
+    expect(Object.is(valuesOf(a)[0], 0)).toBe(true)
+    expect(() => training.quantized('a')).toThrow(/no shared weights/)
+  })
+
+  test('sharing a layer again with other codes gives the first codebook back', () => {
+    const a = variable([1, 2])
+    const training = new CentroidTraining(tf, { variables: { a }, optimizer: tf.train.adam(0.1) })
+    const source = {
+      name: 'a',
+      shape: [2],
+      mask: null,
+      kept: 2,
+      codes: Uint8Array.of(0, 0),
+      codebook: Float32Array.of(5),
+    }
+    training.share(source)
+    stepTimes(training, 2, quadraticLoss(a))
+    const before = tf.memory().numTensors
+    for (let i = 0; i < 5; i++) {
+      training.share({ ...source, codes: Uint8Array.of(0, 1), codebook: Float32Array.of(1, 2) })
+      stepTimes(training, 2, quadraticLoss(a))
+    }
+    expect(tf.memory().numTensors).toBe(before)
+    training.dispose()
+    // The codebook; the slots belong to the optimizer.
+    expect(tf.memory().numTensors).toBe(before - 1)
   })
 })
 
