@@ -16,13 +16,12 @@ interface Clusters {
 }
 type Kmeans = (values: Float32Array, options: object, job: object) => Clusters
 
-function kmeans(algorithm: string, init?: string): () => Float32Array {
+function kmeans(algorithm: string): () => Float32Array {
   const { kmeans1dSync } = door as unknown as { kmeans1dSync?: Kmeans }
   if (!kmeans1dSync) throw new Error('this build has no kmeans1d')
   const codes = new Uint8Array(count)
   return () => {
-    const options = { clusters: k, algorithm, ...(init ? { init } : {}) }
-    const { centroids } = kmeans1dSync(values, options, { threads, force: true })
+    const { centroids } = kmeans1dSync(values, { clusters: k, algorithm }, { threads, force: true })
     binding().assign(values, null, centroids, codes, threads, control(), null)
     return centroids
   }
@@ -42,7 +41,7 @@ function assignment(): () => null {
 const cases: Record<string, () => () => Float32Array | null> = {
   histogram: () => kmeans('histogram'),
   optimal: () => kmeans('optimal'),
-  lloyd: () => kmeans('lloyd', 'density'),
+  lloyd: () => kmeans('lloyd'),
   fit: () => kmeans('fit'),
   assign: assignment,
   prune: () => () => {

@@ -69,10 +69,27 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   summary.kept = collected.count;
   // Small inputs are sorted: that is no slower there, and their cells are the values themselves.
   constexpr size_t kSortUpTo = 65536;
-  if (request.algorithm == KmeansAlgorithm::histogram && !request.weights && collected.count > kSortUpTo) {
+  const bool from_cells = request.algorithm == KmeansAlgorithm::histogram ||
+                          (request.algorithm == KmeansAlgorithm::lloyd && request.start == KmeansStart::histogram);
+  KmeansRequest further = request;
+  Array<float> reached;
+  uint32_t steps_before = 0;
+  if (from_cells && !request.weights && collected.count > kSortUpTo) {
     bool answered = false;
     done = histogram_kmeans(job, collected.values, collected.count, request, centroids, counts, summary, answered);
-    if (!done || answered) return done;
+    if (!done) return done;
+    if (answered && (request.algorithm == KmeansAlgorithm::histogram || summary.converged ||
+                     summary.iterations >= request.max_iterations)) {
+      return Result{};
+    }
+    if (answered) {  // lloyd stops at nothing less than its fixed point
+      if (!reached.reset(request.clusters)) return fail(Status::nomem);
+      std::copy(centroids, centroids + request.clusters, reached.data());
+      further.start = KmeansStart::given;
+      further.initial = reached.data();
+      steps_before = summary.iterations;
+      further.max_iterations -= steps_before;
+    }
   }
   if (request.algorithm == KmeansAlgorithm::fit && !request.weights && collected.count > kSortUpTo) {
     bool answered = false;
@@ -100,13 +117,13 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   } else {
     done = sums.build(job, points);
     if (!done) return done;
-    uint32_t steps = request.max_iterations;
+    uint32_t steps = further.max_iterations;
     switch (request.algorithm) {
       case KmeansAlgorithm::histogram:
         done = histogram_centroids(job, points, clusters, centroids, &detail, &cheapest);
         break;
       case KmeansAlgorithm::lloyd:
-        done = starting_centroids(job, request, points, centroids);
+        done = starting_centroids(job, further, points, centroids);
         break;
       case KmeansAlgorithm::optimal:
         // Rounding the centroids to float32 may move a border: Lloyd steps then settle it, and never make it worse.
@@ -142,7 +159,7 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   }
   for (uint32_t i = 0; i < clusters; i++) counts[i] = static_cast<uint32_t>(boundaries[i + 1] - boundaries[i]);
   summary.used = clusters;
-  summary.iterations = outcome.iterations;
+  summary.iterations = steps_before + outcome.iterations;
   summary.converged = outcome.converged;
   done = range_inertia(job, points, clusters, centroids, boundaries.data(), summary.inertia);
   if (!done || detail.count == 0) return done;

@@ -95,8 +95,7 @@ async function benchArray(
   const narrow = new Uint8Array(codes.buffer, 0, values.length)
   const cases = clusters.flatMap((k) =>
     algorithms.map((algorithm) => {
-      const start = algorithm === 'lloyd' ? ({ init: 'density' } as const) : {}
-      const cluster = () => kmeans1dSync(values, { clusters: k, algorithm, ...start }, { threads, force: true })
+      const cluster = () => kmeans1dSync(values, { clusters: k, algorithm }, { threads, force: true })
       // Clustering and codes, as the pipeline needs both.
       const run = () => {
         const { centroids } = cluster()

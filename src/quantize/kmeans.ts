@@ -30,7 +30,7 @@ export interface KmeansOptions {
    * Lloyd steps to the fixed point; `sampled`: k-means on 1 % of the values; `fit`: centroids of a fitted density.
    */
   algorithm?: KmeansAlgorithm
-  /** Where `lloyd` starts: a rule, or `clusters` centroids. Default `linear`, the paper's. */
+  /** Where `lloyd` starts: a rule (`linear` is the paper's choice), or `clusters` centroids. Default `histogram`. */
   init?: KmeansStart | Float32Array
   /** Importance of each value: finite, at least 0. */
   weights?: Float32Array
@@ -105,7 +105,7 @@ export function resolveKmeans(
   const clusters = assert.whole('options.clusters', given.clusters, 1, maxClusters)
   const algorithm =
     given.algorithm === undefined ? 'histogram' : assert.oneOf('options.algorithm', given.algorithm, KMEANS_ALGORITHMS)
-  const { init = 'linear', weights, mask } = given
+  const { init = 'histogram', weights, mask } = given
   let start: number = START_GIVEN
   let initial: Float32Array | null = null
   if (typeof init === 'string') {

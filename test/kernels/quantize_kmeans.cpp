@@ -294,6 +294,22 @@ static void starts_reach_fixed_points() {
     CHECK(out.result && out.summary.converged && out.centroids.size() == 16);
     CHECK(is_fixed_point(x, out.centroids));
   }
+  // Many values are not sorted when the cells' optimum is the start.
+  for (uint64_t seed = 0; seed < 6; seed++) {
+    std::vector<float> many = normal(300 + seed, 150000 + 20000 * seed);
+    for (size_t i = 0; i < many.size(); i++) {
+      if (seed % 3 == 1) many[i] += 2;
+      if (seed % 3 == 2 && i % 3000 == 0) many[i] *= 40;
+    }
+    for (const uint32_t k : {3u, 24u, 200u}) {
+      const Outcome out = run(many, ask(k, KmeansAlgorithm::lloyd, KmeansStart::histogram), {}, 2);
+      CHECK(out.result && out.summary.converged && out.centroids.size() == k);
+      CHECK(is_fixed_point(many, out.centroids));
+      KmeansRequest request = ask(k, KmeansAlgorithm::lloyd, KmeansStart::histogram);
+      request.max_iterations = 3;
+      CHECK(run(many, request, {}, 2).summary.iterations <= 3);
+    }
+  }
 }
 
 // The unsorted way: counts and squared error against a plain sum in long double, on shapes that are hard for cells.
