@@ -1,6 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs'
+import { randomWord } from '../retrain/random.js'
 import { CLASSES, IMAGE_PIXELS, IMAGE_SIDE } from './mnist.js'
-import { randomWord } from './random.js'
 
 export type TensorFlowJs = typeof tfjs
 export type NetName = 'lenet-300-100' | 'lenet-5'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { DeepCompressionError } from '../errors.js'
-import { randomBelow, randomOrder } from './random.js'
+import { randomBelow, randomOrder } from '../retrain/random.js'
 
 export const IMAGE_SIDE = 28
 export const IMAGE_PIXELS = IMAGE_SIDE * IMAGE_SIDE

@@ -1,8 +1,17 @@
+export type { DatasetLike, Examples, TrainingData } from './batches.js'
 export { CentroidTraining, type CentroidTrainingOptions, type ReassignOptions } from './centroid-training.js'
 export type { ClusterReduction } from './clusters.js'
 export { type NamedVariables, setLearningRate } from './live-weights.js'
 export { MaskedTraining, type MaskedTrainingOptions } from './masked-training.js'
+export { type LeftAlone, type ModelWeights, modelWeights, VariablesState } from './model-weights.js'
 export { Pruning, type PruningCriterion, type PruningOptions } from './pruning.js'
+export {
+  type Logs,
+  type LossFunction,
+  type RetrainModelOptions,
+  type RetrainModelResult,
+  retrainModel,
+} from './retrain-model.js'
 export {
   type Budget,
   type CheckpointOptions,
@@ -23,4 +32,4 @@ export {
 } from './schedule.js'
 export { formatSensitivity, type SensitivityOptions, type SensitivityScan, sensitivityScan } from './sensitivity.js'
 export { packState, type Resumable, type State, unpackState } from './state.js'
-export type { TensorFlow } from './tensorflow.js'
+export type { LayersModel, TensorFlow } from './tensorflow.js'

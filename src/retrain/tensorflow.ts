@@ -13,6 +13,7 @@ export type TensorFlow = Pick<
   | 'gather'
   | 'getBackend'
   | 'keep'
+  | 'mean'
   | 'mul'
   | 'reshape'
   | 'slice'
@@ -31,3 +32,12 @@ export type Scalar = core.Scalar
 export type Tensor = core.Tensor
 export type Tensor1D = core.Tensor1D
 export type Variable = core.Variable
+
+/** What retraining needs of a tfjs layers model (`LayersModel`, `Sequential`); structural, so that any version's will do. */
+export interface LayersModel {
+  readonly inputNames: string[]
+  readonly outputNames: string[]
+  readonly layers: readonly unknown[]
+  apply(inputs: Tensor | Tensor[], kwargs?: Record<string, unknown>): unknown
+  calculateLosses(): Scalar[]
+}

@@ -1,5 +1,5 @@
 import { IMAGE_PIXELS, loadDigits, plainBatch, readIdx, shuffledBatches } from '../../src/demo/mnist.js'
-import { randomBelow, randomOrder, randomWord } from '../../src/demo/random.js'
+import { randomBelow, randomOrder, randomWord } from '../../src/retrain/random.js'
 
 /** One image with ink only at row 10, column 5, and a second one that is empty. */
 function twoImages() {
