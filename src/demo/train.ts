@@ -127,16 +127,17 @@ async function pruneAndRetrain(context: Context): Promise<StageResult & { masks:
   return { stage: 'prune', seconds, testError: testError(tf, net, data.test), masks }
 }
 
-/** Shares the kept weights of one kernel: k-means, then the nearest centroid of each. Paper, section 3. */
+/** Shares the kept weights of one tensor (all of a bias): k-means, then the nearest centroid of each. Paper, section 3. */
 async function shareKernel(
   name: string,
   variable: tfjs.Variable,
-  mask: Uint32Array,
+  mask: Uint32Array | null,
   clusters: number,
 ): Promise<QuantizedTensor> {
   const values = (await variable.data()) as Float32Array
-  const { centroids } = await kmeans1d(values, { clusters, mask, algorithm: 'lloyd', init: 'linear' })
-  const codes = Uint8Array.from(await assign(values, centroids, { mask }))
+  const kept = mask ? { mask } : {}
+  const { centroids } = await kmeans1d(values, { clusters, ...kept, algorithm: 'lloyd', init: 'linear' })
+  const codes = Uint8Array.from(await assign(values, centroids, kept))
   return { name, shape: variable.shape, mask, kept: codes.length, codes, codebook: centroids }
 }
 
@@ -146,7 +147,7 @@ async function shareAndFineTune(context: Context, masks: ReadonlyMap<string, Uin
   const started = performance.now()
   const names = Object.keys(recipe.clusters)
   const first = await Promise.all(
-    names.map((name) => shareKernel(name, net.variables[name]!, masks.get(name)!, recipe.clusters[name]!)),
+    names.map((name) => shareKernel(name, net.variables[name]!, masks.get(name) ?? null, recipe.clusters[name]!)),
   )
   const optimizer = tf.train.adam(recipe.centroids.rate)
   const training = new CentroidTraining(tf, { variables: net.variables, shared: first, optimizer })

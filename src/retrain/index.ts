@@ -1,6 +1,12 @@
 export type { DatasetLike, Examples, TrainingData } from './batches.js'
 export { CentroidTraining, type CentroidTrainingOptions, type ReassignOptions } from './centroid-training.js'
 export type { ClusterReduction } from './clusters.js'
+export {
+  type CompressModelOptions,
+  type CompressModelResult,
+  type CurvePoint,
+  compressModel,
+} from './compress-model.js'
 export { type NamedVariables, setLearningRate } from './live-weights.js'
 export { MaskedTraining, type MaskedTrainingOptions } from './masked-training.js'
 export { type LeftAlone, type ModelWeights, modelWeights, VariablesState } from './model-weights.js'

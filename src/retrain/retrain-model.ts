@@ -85,11 +85,10 @@ export async function retrainModel(
   job?: JobOptions,
 ): Promise<RetrainModelResult> {
   const given = assert.options<RetrainModelOptions>('options', options, KEYS)
-  buildSequential(model)
+  const losses = lossesOf(model, given.loss)
   const { inputNames, outputNames } = model
   const { batchSize = 32, seed = 0, evaluateEvery = 500, training, pruning } = given
   assert.whole('options.evaluateEvery', evaluateEvery, 1, Number.MAX_SAFE_INTEGER)
-  const losses = lossesOf(model, given.loss)
   const batches = batchesOf(tf, given.data, { inputNames, outputNames, batchSize, seed })
   const { target, ...budget } = given.budget
   const reached = targetOf(target, given)
@@ -145,7 +144,9 @@ function lossOf(tf: TensorFlow, model: LayersModel, losses: readonly LossFunctio
 
 const outputsOf = (answer: Tensor | Tensor[]) => (Array.isArray(answer) ? answer : [answer])
 
-function lossesOf(model: LayersModel, given: RetrainModelOptions['loss']): readonly LossFunction[] {
+/** A loss for each output: the given one or ones, else those the model was compiled with. */
+export function lossesOf(model: LayersModel, given: RetrainModelOptions['loss']): readonly LossFunction[] {
+  buildSequential(model)
   const { outputNames } = model
   if (typeof given === 'function') return outputNames.map(() => given)
   // A sequential model keeps what it was compiled with in the model behind it.
@@ -184,7 +185,11 @@ interface Evaluation extends Pick<RetrainModelOptions, 'validation' | 'metrics'>
 }
 
 /** Mean loss (without regularizers) and metrics over the validation examples, the model as in `predict`. */
-function evaluateModel(tf: TensorFlow, model: LayersModel, { validation, metrics = {}, losses }: Evaluation): Logs {
+export function evaluateModel(
+  tf: TensorFlow,
+  model: LayersModel,
+  { validation, metrics = {}, losses }: Evaluation,
+): Logs {
   const xs = tensorList('validation.xs', validation!.xs, model.inputNames)
   const ys = tensorList('validation.ys', validation!.ys, model.outputNames)
   const count = xs[0]!.shape[0]!
