@@ -2,6 +2,9 @@ import type { LayersModel, Scalar, Tensor } from '@tensorflow/tfjs'
 import { type CompressModelOptions, type CurvePoint, compressModel } from '../../src/retrain/index.js'
 import { tf } from '../support/tfjs.js'
 
+// Seconds on a free machine; a busy one must not fail it.
+jest.setTimeout(300_000)
+
 afterEach(() => tf.disposeVariables())
 
 const { layers } = tf

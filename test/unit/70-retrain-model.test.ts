@@ -13,6 +13,9 @@ import type { QuantizedTensor } from '../../src/tensor.js'
 import { maskOf, valuesOf } from '../support/small-nets.js'
 import { tf } from '../support/tfjs.js'
 
+// Seconds on a free machine; a busy one must not fail it.
+jest.setTimeout(300_000)
+
 afterEach(() => tf.disposeVariables())
 
 const { layers } = tf

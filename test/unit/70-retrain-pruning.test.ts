@@ -22,6 +22,9 @@ import {
 } from '../support/small-nets.js'
 import { tf } from '../support/tfjs.js'
 
+// Seconds on a free machine; a busy one must not fail it.
+jest.setTimeout(300_000)
+
 afterEach(() => tf.disposeVariables())
 
 const bits = (mask: Uint32Array, count: number) =>
