@@ -1,5 +1,5 @@
-// k-means with codes on the arrays: bench_quantize_kmeans [a|b|c] [algorithm 0..4] [k] [threads] [rounds]
-// [start 0..5]
+// k-means with codes on the arrays: bench_quantize_kmeans [a|b|c|p|q] [algorithm 0..4] [k] [threads] [rounds]
+// [start 0..5] [seed]. p and q are a and b with the 4 % of largest magnitude kept, by a mask.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -21,13 +21,18 @@ static uint64_t mix(uint64_t z) {
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
   return z ^ (z >> 31);
 }
-static double unit(uint64_t i) { return ((mix(i * 0x9e3779b97f4a7c15ull + 1) >> 11) + 0.5) * 0x1p-53; }
+static uint64_t seed = 0;
+static double unit(uint64_t i) {
+  i += seed << 40;
+  return ((mix(i * 0x9e3779b97f4a7c15ull + 1) >> 11) + 0.5) * 0x1p-53;
+}
 static double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 int main(int argc, char** argv) {
-  const char array = argc > 1 ? argv[1][0] : 'a';
+  const char name = argc > 1 ? argv[1][0] : 'a', array = name == 'p' ? 'a' : name == 'q' ? 'b' : name;
+  seed = argc > 7 ? static_cast<uint64_t>(std::atoi(argv[7])) : 0;
   const uint32_t algorithm = argc > 2 ? static_cast<uint32_t>(std::atoi(argv[2])) : 0;
   const uint32_t k = argc > 3 ? static_cast<uint32_t>(std::atoi(argv[3])) : 256;
   const unsigned threads = argc > 4 ? static_cast<unsigned>(std::atoi(argv[4])) : 2;
@@ -46,6 +51,16 @@ int main(int argc, char** argv) {
     }
     x[i] = static_cast<float>(0.01 * v);
   }
+  std::vector<uint32_t> mask;
+  if (name != array) {
+    std::vector<float> size(n);
+    for (size_t i = 0; i < n; i++) size[i] = std::fabs(x[i]);
+    std::nth_element(size.begin(), size.begin() + static_cast<long>(n - n / 25), size.end());
+    const float least = size[n - n / 25];
+    mask.resize(n / 32);
+    for (size_t i = 0; i < n; i++) mask[i / 32] |= static_cast<uint32_t>(std::fabs(x[i]) >= least) << (i & 31);
+  }
+  const uint32_t* const kept = mask.empty() ? nullptr : mask.data();
   Pool pool(4);
   Job job;
   job.level = cpu_level();
@@ -55,11 +70,12 @@ int main(int argc, char** argv) {
   std::vector<uint32_t> counts(k);
   KmeansRequest request;
   request.values = x.data();
+  request.mask = kept;
   request.count = n;
   request.clusters = k;
   request.algorithm = static_cast<KmeansAlgorithm>(algorithm);
   request.start = static_cast<KmeansStart>(argc > 6 ? std::atoi(argv[6]) : 0);
-  request.max_iterations = algorithm == 0 ? 100 : 0xffffffff;
+  request.max_iterations = algorithm == 0 ? 10000 : 0xffffffff;
   KmeansSummary summary;
   double best = 1e9, best_assign = 1e9, pass = 1e9;
   for (int r = 0; r <= rounds; r++) {
@@ -84,7 +100,7 @@ int main(int argc, char** argv) {
       return 1;
     }
     t = seconds();
-    assign(job, x.data(), n, nullptr, centroids.data(), summary.used, codes.data(), k > 256 ? 2 : 1);
+    assign(job, x.data(), n, kept, centroids.data(), summary.used, codes.data(), k > 256 ? 2 : 1);
     const double t_assign = seconds() - t;
     if (r > 0) {
       best = t_cluster < best ? t_cluster : best;
@@ -95,9 +111,24 @@ int main(int argc, char** argv) {
   std::printf(
       "%c algorithm %u k %u threads %u: cluster %.1f ms, assign %.1f ms, read pass %.2f ms; inertia %.12g used %u "
       "steps %u converged %d; gap at most %.5f %%\n",
-      array, algorithm, k, threads, best * 1e3, best_assign * 1e3, pass * 1e3, summary.inertia, summary.used,
+      name, algorithm, k, threads, best * 1e3, best_assign * 1e3, pass * 1e3, summary.inertia, summary.used,
       summary.iterations, summary.converged,
       summary.lower_bound > 0 ? (summary.inertia / summary.lower_bound - 1) * 100 : NAN);
+  if (algorithm == 4) {  // fit looks at no value again: what its centroids are worth, beside the histogram's
+    double real = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+      if (kept && !(kept[i / 32] >> (i & 31) & 1)) continue;
+      const double d = static_cast<double>(x[i]) - static_cast<double>(centroids[codes[at++]]);
+      real += d * d;
+    }
+    KmeansSummary best;
+    request.algorithm = KmeansAlgorithm::histogram;
+    if (!kmeans_1d(job, request, centroids.data(), counts.data(), best)) return 1;
+    std::printf(
+        "fit: real squared error %.9g, %.4f of what it says, %.4f of the histogram's (at most %.4f of the optimum)\n",
+        real, real / summary.inertia, real / best.inertia, real / best.lower_bound);
+  }
   if (algorithm == 0 && k == 16) {  // the same weights as 4096 groups of 4096
     const size_t groups = n / 4096;
     std::vector<float> rows(groups * k);

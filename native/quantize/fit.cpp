@@ -314,7 +314,7 @@ Result fit_centroids(const Job& job, const Cells& cells, uint32_t clusters, floa
     double lambda = 0, cost = 0;
     return n > clusters ? partition_centroids(job, cells, clusters, &lambda, centroids, &cost) : fail(Status::arg);
   }
-  double lambda = 0, cost = 0;
+  double lambda = smooth_price(mixed.values.data(), mixed.weights.data(), mixed.count, clusters), cost = 0;
   return partition_centroids(job, mixed, clusters, &lambda, centroids, &cost);
 }
 

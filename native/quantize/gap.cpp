@@ -10,8 +10,15 @@ namespace dc {
 
 namespace {
 
-constexpr size_t kChunk = 1024;  // cells a task
+constexpr size_t kChunk = 256;         // groups a task
+constexpr size_t kGroupsCluster = 48;  // groups a cluster, about
 constexpr double kAboveRounding = 1 + 1e-9;
+
+// Cells [first, end), which are bounded together: a border in any of them.
+struct Group {
+  size_t first, end;
+  double low, high, slack, narrow;  // the most slack of one, and the most slack * width
+};
 
 struct Loss {
   const GapCell* cells;
@@ -20,25 +27,25 @@ struct Loss {
   double price;  // mu
 
   struct Reach {
-    double slope, moment;  // of 2 sum w (d - t), and sum w (d^2 - t^2), over the values within d of cell j
+    double slope, moment;  // of 2 sum w (d - t), and sum w (d^2 - t^2), over the values within d of the group
   };
 
-  // Values near a border in cell `j`: runs of cells, each taken as if all of it lay at its far end. Runs grow with the
+  // Values near a border in the group: runs of cells, each taken as if all of it lay at its far end. Runs grow with the
   // distance, so a few dozen are enough.
-  Reach within(size_t j, double d) const noexcept {
+  Reach within(const Group& group, double d) const noexcept {
     Reach reach{0, 0};
     const auto add = [&](double weight, double t) {
       reach.slope += 2 * weight * (d - t);
       reach.moment += weight * (d - t) * (d + t);
     };
-    const double own = cells[j].high - cells[j].low;
-    if (own < d) add(cells[j].weight, own);
+    const double own = group.high - group.low;
+    if (own < d) add(before[group.end] - before[group.first], own);
     size_t step = 1;
     unsigned taken = 0;
     bool grows = true;
-    for (size_t i = j + 1; i < count;) {
+    for (size_t i = group.end; i < count;) {
       const size_t end = count - i > step ? i + step : count;
-      const double t = cells[end - 1].high - cells[j].low;
+      const double t = cells[end - 1].high - group.low;
       if (!(t < d)) {
         if (step == 1) break;
         step /= 2;
@@ -52,9 +59,9 @@ struct Loss {
     step = 1;
     taken = 0;
     grows = true;
-    for (size_t i = j; i > 0;) {
+    for (size_t i = group.first; i > 0;) {
       const size_t end = i > step ? i - step : 0;
-      const double t = cells[j].high - cells[end].low;
+      const double t = group.high - cells[end].low;
       if (!(t < d)) {
         if (step == 1) break;
         step /= 2;
@@ -68,17 +75,18 @@ struct Loss {
     return reach;
   }
 
-  // An upper bound of max over d of slack * d - price * (squared error of the values around a border in cell j when the
-  // centroids beside it are at distance d). `guess`: a likely d, and the one found.
-  double of_cell(size_t j, double& guess) const noexcept {
-    const double width = cells[j].high - cells[j].low, slack = cells[j].slack;
-    if (!(slack > 0)) return 0;
-    const double target = slack / price;
-    // At this distance the cell's own values are reason enough.
-    const double farthest = (width + target / (2 * cells[j].weight)) * kAboveRounding;
+  // An upper bound, for each cell of the group, of max over d of slack * d - price * (squared error of the values
+  // around a border in the cell when the centroids beside it are at distance d). `guess`: a likely d, and the one
+  // found.
+  double of_group(const Group& group, double& guess) const noexcept {
+    if (!(group.slack > 0)) return 0;
+    const double target = group.slack / price;
+    // At this distance the group's own values are reason enough.
+    const double own = before[group.end] - before[group.first];
+    const double farthest = (group.high - group.low + target / (2 * own)) * kAboveRounding;
     double d = guess > 0 && guess < farthest ? guess : farthest, best = -1;
     for (int round = 0; round < 8; round++) {
-      const Reach reach = within(j, d);
+      const Reach reach = within(group, d);
       const double ratio = reach.slope > 0 ? target / reach.slope : 4;
       if (reach.slope >= target) {
         const double loss = price * reach.moment;
@@ -86,18 +94,18 @@ struct Loss {
           best = loss;
           guess = d;
         }
-        if (ratio > 0.9) break;
+        if (ratio > 0.85) break;
       } else if (d >= farthest) {
         break;
       }
-      d = std::min(farthest, d * std::min(4.0, std::max(0.25, std::sqrt(ratio) * 1.02)));
+      d = std::min(farthest, d * std::min(4.0, std::max(0.25, std::sqrt(ratio) * 1.03)));
     }
     if (best < 0) {
-      best = price * within(j, farthest).moment;
+      best = price * within(group, farthest).moment;
       guess = farthest;
     }
     // Two or more borders in one cell are no farther apart than it is wide.
-    return std::max(best, slack * width);
+    return std::max(best, group.narrow);
   }
 };
 
@@ -140,6 +148,24 @@ Result border_loss(const Job& job, const GapCell* cells, size_t count, uint32_t 
     loss = INFINITY;  // no error at all; the cells know nothing of that
     return Result{};
   }
+  const size_t size = std::max<size_t>(1, n / (kGroupsCluster * clusters));
+  Array<Group> groups;
+  if (!groups.reset(n)) return fail(Status::nomem);
+  size_t made = 0;
+  for (size_t i = 0; i < n; made++) {
+    Group& group = groups[made];
+    group = {i, i, cells[i].low, cells[i].high, 0, 0};
+    double widths = 0;
+    do {  // neighbours of about one width without holes between them
+      const double width = cells[i].high - cells[i].low;
+      group.slack = std::max(group.slack, cells[i].slack);
+      group.narrow = std::max(group.narrow, cells[i].slack * width);
+      group.high = cells[i].high;
+      widths += width;
+      group.end = ++i;
+    } while (i < n && i < group.first + size && cells[i].slack > group.slack / 2 && cells[i].slack < group.slack * 2 &&
+             cells[i].high - group.low <= 1.25 * (widths + (cells[i].high - cells[i].low)));
+  }
   // Of cells alike in a smooth density this is the price at which the bound is smallest.
   double price = cube_root(narrow / (4.2426 * inertia));
   price *= price;
@@ -147,15 +173,18 @@ Result border_loss(const Job& job, const GapCell* cells, size_t count, uint32_t 
   for (int round = 0; round < 2; round++) {
     if (!(price > 0)) break;
     const Loss part{cells, before.data(), n, price};
-    const Result done = parallel(job, (n + kChunk - 1) / kChunk, [&](size_t chunk, unsigned) {
+    const Result done = parallel(job, (made + kChunk - 1) / kChunk, [&](size_t chunk, unsigned) {
       double guess = 0;
-      for (size_t i = chunk * kChunk; i < n && i < (chunk + 1) * kChunk; i++) value[i] = part.of_cell(i, guess);
+      for (size_t g = chunk * kChunk; g < made && g < (chunk + 1) * kChunk; g++) {
+        const double loss = part.of_group(groups[g], guess);
+        for (size_t i = groups[g].first; i < groups[g].end; i++) value[i] = loss;
+      }
     });
     if (!done) return done;
     const double borders = largest(value, clusters - 1);
     loss = std::min(loss, (price * inertia + borders) * kAboveRounding + rounding);
     const double off = cube_root(borders / (2 * price * inertia));
-    if (off > 0.85 && off < 1.18) break;
+    if (off > 0.78 && off < 1.28) break;
     price *= off * off;
   }
   return Result{};

@@ -462,6 +462,17 @@ Result relax(const Job& job, const CellTable& table, const Array<uint32_t>& used
   return Result{};
 }
 
+// fill_cells, or the error of the first value that is not finite: those have cells of their own.
+Result fill_finite_cells(const Job& job, const float* values, size_t count, size_t target, CellTable& table) noexcept {
+  const Result done = fill_cells(job, values, count, target, table);
+  if (!done) return done;
+  for (size_t c = 0; c < table.map.cells; c++) {
+    const bool finite = table.first_key[c] >= kFirstFiniteKey && table.first_key[c] <= kLastFiniteKey;
+    if (table.count[c] > 0 && !finite) return all_finite(values, count);
+  }
+  return done;
+}
+
 // Openings reach 1, 4, 16, ... cells to either side, as long as they hold no more than this.
 size_t most_members(size_t count) noexcept { return std::max<size_t>(size_t{1} << 21, count / 8); }
 
@@ -474,7 +485,7 @@ Result histogram_kmeans(const Job& job, const float* values, size_t count, const
   CellTable table;
   size_t target = cells_for(clusters), live = 0;
   for (int round = 0; round < 2; round++) {
-    const Result done = fill_cells(job, values, count, target, table);
+    const Result done = fill_finite_cells(job, values, count, target, table);
     if (!done) return done;
     live = 0;
     for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
@@ -501,7 +512,8 @@ Result histogram_kmeans(const Job& job, const float* values, size_t count, const
   }
   job.report(1, 4);
   build_nodes(means.data(), weights.data(), live, nodes.data());
-  done = best_partition(job, nodes.data(), live, clusters, 0, borders.data());
+  done = best_partition(job, nodes.data(), live, clusters, smooth_price(means.data(), weights.data(), live, clusters),
+                        borders.data());
   if (!done) return done;
   Double2 cost;
   for (uint32_t i = 0; i < clusters; i++) {
@@ -559,7 +571,7 @@ Result fit_kmeans(const Job& job, const float* values, size_t count, const Kmean
   const uint32_t clusters = request.clusters;
   CellTable table;
   const size_t target = std::max<size_t>(8192, size_t{16} * clusters);
-  Result done = fill_cells(job, values, count, target, table);
+  Result done = fill_finite_cells(job, values, count, target, table);
   if (!done) return done;
   Cells cells;
   size_t live = 0;

@@ -63,18 +63,21 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   if (request.clusters < 1 || request.clusters > kMaxClusters || request.count > 0xffffffffull)
     return fail(Status::arg);
   Collected collected;
-  Result done = collect(job, request, collected);
+  const bool from_cells = request.algorithm == KmeansAlgorithm::histogram ||
+                          request.algorithm == KmeansAlgorithm::fit ||
+                          (request.algorithm == KmeansAlgorithm::lloyd && request.start == KmeansStart::histogram);
+  // Small inputs are sorted: that is no slower there, and their cells are the values themselves.
+  constexpr size_t kSortUpTo = 65536;
+  // A pass by cells also finds what is not finite.
+  Result done = collect(job, request, collected, !from_cells || request.count <= kSortUpTo);
   if (!done) return done;
   SortedPoints points;
   summary.kept = collected.count;
-  // Small inputs are sorted: that is no slower there, and their cells are the values themselves.
-  constexpr size_t kSortUpTo = 65536;
-  const bool from_cells = request.algorithm == KmeansAlgorithm::histogram ||
-                          (request.algorithm == KmeansAlgorithm::lloyd && request.start == KmeansStart::histogram);
   KmeansRequest further = request;
   Array<float> reached;
   uint32_t steps_before = 0;
-  if (from_cells && !request.weights && collected.count > kSortUpTo) {
+  const bool fits = request.algorithm == KmeansAlgorithm::fit;
+  if (from_cells && !fits && !request.weights && collected.count > kSortUpTo) {
     bool answered = false;
     done = histogram_kmeans(job, collected.values, collected.count, request, centroids, counts, summary, answered);
     if (!done) return done;
@@ -91,7 +94,7 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
       further.max_iterations -= steps_before;
     }
   }
-  if (request.algorithm == KmeansAlgorithm::fit && !request.weights && collected.count > kSortUpTo) {
+  if (fits && !request.weights && collected.count > kSortUpTo) {
     bool answered = false;
     done = fit_kmeans(job, collected.values, collected.count, request, centroids, counts, summary, answered);
     if (!done || answered) return done;

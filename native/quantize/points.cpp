@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "../base/mask.h"
 #include "cell_pass.h"
 #include "order.h"
 
@@ -13,73 +14,107 @@ namespace {
 
 bool is_finite(float x) noexcept { return (float_bits(x) & 0x7f800000u) != 0x7f800000u; }
 
+// The values of a word of the mask that take part: one bit each.
+uint32_t members_of(const float* values, size_t count, uint32_t mask, bool ignore_zeros) noexcept {
+  if (count < 32) mask &= (1u << count) - 1;
+  if (!ignore_zeros || mask == 0) return mask;
+  uint32_t bits = 0;
+  for (size_t j = 0; j < count; j++) bits |= static_cast<uint32_t>(values[j] != 0) << j;
+  return bits & mask;
+}
+
 }  // namespace
 
-Result collect(const Job& job, const KmeansRequest& request, Collected& out) noexcept {
+Result collect(const Job& job, const KmeansRequest& request, Collected& out, bool check_all) noexcept {
   const float* const values = request.values;
   const float* const weights = request.weights;
   const uint32_t* const mask = request.mask;
-  const size_t blocks = block_count(request.count);
-  Array<size_t> kept, bad;
-  if (!kept.reset_zeroed(blocks + 1) || !bad.reset_zeroed(blocks)) return fail(Status::nomem);
-  const auto takes_part = [=](size_t i) {
-    if (mask && !(mask[i >> 5] >> (i & 31) & 1)) return false;
-    return !(request.ignore_zeros && values[i] == 0);
-  };
+  const size_t n = request.count, blocks = block_count(n);
   const bool all = !mask && !request.ignore_zeros;
-  const auto range = [&](size_t block, size_t& first, size_t& end) {
-    first = block * kBlockElements;
-    end = first + kBlockElements < request.count ? first + kBlockElements : request.count;
-  };
-  Result done = parallel(job, blocks, [&](size_t block, unsigned) {
-    size_t first, end;
-    range(block, first, end);
-    size_t count = 0;
-    if (all && !weights) {
-      uint32_t wrong = 0;
-      for (size_t i = first; i < end; i++) wrong |= (float_bits(values[i]) & 0x7f800000u) == 0x7f800000u;
-      bad[block] = wrong;
-      count = end - first;
-    } else {
-      for (size_t i = first; i < end; i++) {
-        if (!takes_part(i)) continue;
-        count++;
-        if (!is_finite(values[i]) || (weights && !(is_finite(weights[i]) && weights[i] >= 0))) bad[block] = 1;
-      }
+  out.count = n;
+  out.values = values;
+  out.weights = weights;
+  if (all && !weights && !check_all) return Result{};
+  Array<uint64_t> kept;
+  Array<size_t> bad;
+  if (!kept.reset_zeroed(blocks + 1) || !bad.reset_zeroed(blocks)) return fail(Status::nomem);
+  // visit(values, index of the first, bits of those that take part) for each word of a block.
+  const auto words = [&](size_t block, const auto& visit) {
+    const size_t end = std::min(n, (block + 1) * kBlockElements);
+    for (size_t i = block * kBlockElements; i < end; i += 32) {
+      const size_t count = std::min<size_t>(32, end - i);
+      const uint32_t bits = members_of(values + i, count, mask ? mask[i >> 5] : 0xffffffffu, request.ignore_zeros);
+      if (bits) visit(i, bits);
     }
-    kept[block + 1] = count;
+  };
+  const auto is_bad = [=](size_t i) {
+    return !is_finite(values[i]) || (weights && !(is_finite(weights[i]) && weights[i] >= 0));
+  };
+  Result done;
+  if (all) {
+    for (size_t block = 0; block < blocks; block++) kept[block + 1] = std::min(n, (block + 1) * kBlockElements);
+  } else if (!request.ignore_zeros) {
+    done = mask_offsets(job, mask, n, kept.data());
+  } else {
+    done = parallel(job, blocks, [&](size_t block, unsigned) {
+      words(block, [&](size_t, uint32_t bits) { kept[block + 1] += static_cast<uint64_t>(count_ones(bits)); });
+    });
+    for (size_t block = 0; block < blocks; block++) kept[block + 1] += kept[block];
+  }
+  if (!done) return done;
+  out.count = kept[blocks];
+  if (!all && (!out.own_values.reset(out.count) || (weights && !out.own_weights.reset(out.count)))) {
+    return fail(Status::nomem);
+  }
+  done = parallel(job, blocks, [&](size_t block, unsigned) {
+    size_t wrong = 0;
+    if (all && !weights) {
+      for (size_t i = block * kBlockElements; i < n && i < (block + 1) * kBlockElements; i++) {
+        wrong |= (float_bits(values[i]) & 0x7f800000u) == 0x7f800000u;
+      }
+    } else {
+      size_t at = kept[block];
+      const size_t end = kept[block + 1];
+      words(block, [&](size_t first, uint32_t bits) {
+        for (; bits && at < end; bits &= bits - 1, at++) {  // at < end: the caller's mask may change under us
+          const size_t i = first + static_cast<size_t>(count_trailing_zeros(bits));
+          wrong |= is_bad(i);
+          if (all) continue;
+          out.own_values[at] = values[i];
+          if (weights) out.own_weights[at] = weights[i];
+        }
+      });
+      if (at != end) wrong |= 2;
+    }
+    bad[block] = wrong;
   });
   if (!done) return done;
   for (size_t block = 0; block < blocks; block++) {
-    kept[block + 1] += kept[block];
     if (!bad[block]) continue;
-    size_t first, end;
-    range(block, first, end);
-    for (size_t i = first; i < end; i++) {
-      if (!takes_part(i)) continue;
-      if (!is_finite(values[i]) || (weights && !is_finite(weights[i]))) return fail(Status::nonfinite, i);
-      if (weights && !(weights[i] >= 0)) return fail(Status::value, i);
-    }
+    Result found;
+    words(block, [&](size_t first, uint32_t bits) {
+      for (; bits && found; bits &= bits - 1) {
+        const size_t i = first + static_cast<size_t>(count_trailing_zeros(bits));
+        if (is_bad(i)) {
+          const bool negative = is_finite(values[i]) && weights && is_finite(weights[i]);
+          found = fail(negative ? Status::value : Status::nonfinite, i);
+        }
+      }
+    });
+    return found ? fail(Status::arg) : found;  // arg: the caller's arrays changed under us
   }
-  out.count = kept[blocks];
-  out.values = values;
-  out.weights = weights;
-  if (all) return Result{};
-  if (!out.own_values.reset(out.count) || (weights && !out.own_weights.reset(out.count))) return fail(Status::nomem);
-  done = parallel(job, blocks, [&](size_t block, unsigned) {
-    size_t first, end;
-    range(block, first, end);
-    size_t at = kept[block];
-    for (size_t i = first; i < end; i++) {
-      if (!takes_part(i)) continue;
-      out.own_values[at] = values[i];
-      if (weights) out.own_weights[at] = weights[i];
-      at++;
-    }
-  });
-  out.values = out.own_values.data();
-  out.weights = weights ? out.own_weights.data() : nullptr;
-  return done;
+  if (!all) {
+    out.values = out.own_values.data();
+    out.weights = weights ? out.own_weights.data() : nullptr;
+  }
+  return Result{};
+}
+
+Result all_finite(const float* values, size_t count) noexcept {
+  for (size_t i = 0; i < count; i++) {
+    if (!is_finite(values[i])) return fail(Status::nonfinite, i);
+  }
+  return Result{};
 }
 
 void sort_small(uint32_t* keys, size_t count, unsigned bits, uint32_t* scratch) noexcept {

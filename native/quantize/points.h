@@ -12,7 +12,12 @@ struct Collected {
   size_t count = 0;
   Array<float> own_values, own_weights;
 };
-Result collect(const Job& job, const KmeansRequest& request, Collected& out) noexcept;
+// Errors: nonfinite and value, with the first place. Without `check_all` an array that takes part as a whole,
+// unweighted, is not looked at: the caller finds out in its first pass.
+Result collect(const Job& job, const KmeansRequest& request, Collected& out, bool check_all = true) noexcept;
+
+// The first NaN or infinity of `values` as an error, if there is one.
+Result all_finite(const float* values, size_t count) noexcept;
 
 // All points in ascending order (weights beside them, when there are any; points of weight 0 are dropped).
 struct SortedPoints {

@@ -14,6 +14,18 @@ size_t cells_for(uint32_t clusters) noexcept {
   return wanted < kLeast ? kLeast : wanted > kMost ? kMost : wanted;
 }
 
+double smooth_price(const double* values, const double* weights, size_t count, uint32_t clusters) noexcept {
+  if (count < size_t{4} * clusters) return 0;
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    const double low = values[i > 0 ? i - 1 : i], high = values[i + 1 < count ? i + 1 : i];
+    const double width = (high - low) / (i > 0 && i + 1 < count ? 2 : 1);
+    sum += cube_root(weights[i] * width * width);
+  }
+  const double part = sum / static_cast<double>(clusters);
+  return part * part * part / 6;
+}
+
 Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters, double* lambda, float* centroids,
                            double* cost) noexcept {
   Array<Node> nodes;
@@ -37,7 +49,7 @@ Result histogram_centroids(const Job& job, const SortedPoints& points, uint32_t 
   Cells cells;
   Result done = cells_of_sorted(job, points, cells_for(clusters), cells, detail);
   if (!done) return done;
-  double lambda = 0, cheapest = 0;
+  double lambda = smooth_price(cells.values.data(), cells.weights.data(), cells.count, clusters), cheapest = 0;
   done = partition_centroids(job, cells, clusters, &lambda, centroids, &cheapest);
   if (detail) *cost = cheapest + detail->spread;
   return done;

@@ -6,6 +6,10 @@ namespace dc {
 // How many cells serve so many clusters.
 size_t cells_for(uint32_t clusters) noexcept;
 
+// A guess of the price of a cluster: that of a smooth density that fills the cells, (sum of w^(1/3) h^(2/3))^3 / (6
+// k^3) (Panter and Dite 1951). Right to some percent where the cells are many more than the clusters.
+double smooth_price(const double* values, const double* weights, size_t count, uint32_t clusters) noexcept;
+
 // Centroids of the cheapest partition of the cells, and its squared error; `lambda` (the price of a cluster) goes in as
 // a guess and comes out as found.
 Result partition_centroids(const Job& job, const Cells& cells, uint32_t clusters, double* lambda, float* centroids,

@@ -192,6 +192,50 @@ static void masks() {
   CHECK(run(x, request).result);
 }
 
+// Which values take part, and where the first bad one is, on sizes around a word of the mask and around a block.
+static void what_takes_part() {
+  for (const size_t n : {1u, 31u, 32u, 33u, 65535u, 65536u, 65537u, 140000u}) {
+    const std::vector<float> base = normal(n, n);
+    Guarded<uint32_t> mask((n + 31) / 32);
+    for (uint64_t seed = 0; seed < 4; seed++) {
+      for (size_t w = 0; w < mask.size(); w++) {
+        const uint64_t random = random_u64(seed, w);
+        mask[w] = seed == 0 ? 0xffffffffu : static_cast<uint32_t>(seed == 1 ? random : random & random >> 32);
+      }
+      for (int kind = 0; kind < 8; kind++) {
+        std::vector<float> x = base, w;
+        for (size_t i = 0; i < n; i += 3) x[i] = i % 2 ? 0.0f : -0.0f;
+        if (kind & 4) w.assign(n, 2.0f);
+        KmeansRequest request = ask(3, KmeansAlgorithm::histogram);
+        request.mask = kind & 1 ? mask.data() : nullptr;
+        request.ignore_zeros = (kind & 2) != 0;
+        const auto takes_part = [&](size_t i) {
+          return !(request.mask && !(mask[i / 32] >> (i % 32) & 1)) && !(request.ignore_zeros && x[i] == 0);
+        };
+        std::vector<size_t> members;
+        for (size_t i = 0; i < n; i++) {
+          if (takes_part(i)) members.push_back(i);
+        }
+        const Outcome out = run(x, request, w, 2);
+        uint64_t total = 0;
+        for (const uint32_t count : out.counts) total += count;
+        CHECK(out.result && out.summary.kept == members.size() && total == members.size());
+        if (members.empty()) continue;
+        const size_t at = members[random_u64(seed, n) % members.size()];
+        std::vector<float> bad = x;
+        bad[at] = seed & 1 ? -INFINITY : NAN;
+        bad[members.back()] = INFINITY;
+        const Outcome refused = run(bad, request, w, 2);
+        CHECK(refused.result.status == Status::nonfinite && refused.result.offset == at);
+        if (!(kind & 4)) continue;
+        w[at] = -1;
+        const Outcome negative = run(x, request, w, 2);
+        CHECK(negative.result.status == Status::value && negative.result.offset == at);
+      }
+    }
+  }
+}
+
 static void threads_and_levels_agree() {
   const std::vector<float> x = normal(7, 300000);
   for (const KmeansAlgorithm algorithm : {KmeansAlgorithm::histogram, KmeansAlgorithm::lloyd}) {
@@ -459,6 +503,7 @@ int main() {
   partitions_against_the_textbook();
   small_cases();
   masks();
+  what_takes_part();
   threads_and_levels_agree();
   optimum_against_the_textbook();
   histogram_of_many();
