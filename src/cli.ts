@@ -73,6 +73,11 @@ function build(): Command {
     })
   subcommand(program, 'demo', 'real training on real MNIST: the whole paper on one screen')
     .addOption(new Option('--net <name>', 'the net').choices(['lenet-300-100', 'lenet-5']).default('lenet-300-100'))
+    .addOption(
+      new Option('--preset <name>', 'default: minutes; smallest: the smallest file at no loss (lenet-300-100)')
+        .choices(['default', 'smallest'])
+        .default('default'),
+    )
     .option('--seed <n>', 'seed of weights and order', wholeNumber('seed', 0, 2 ** 31 - 1), 1)
     .option('-o, --output <file>', 'file to write (default: <net>.dcz)')
     .action(async (options) => {

@@ -13,11 +13,13 @@ import { createNet, type NetName } from './lenet.js'
 import { loadTensorFlow } from './load-tfjs.js'
 import { loadDigits } from './mnist.js'
 import { compareCoders, type OtherCoder } from './other-coders.js'
-import { RECIPES } from './recipe.js'
+import { type Preset, RECIPES } from './recipe.js'
 import { type StageResult, trainCompressed } from './train.js'
 
 export interface DemoOptions {
   net?: NetName
+  /** `default`: minutes; `smallest`: the smallest file at no loss (lenet-300-100 only). */
+  preset?: Preset
   /** Of the initial weights, the order of the images and their shifts. Default 1. */
   seed?: number
   /** File to write; default `<net>.dcz` in the working folder. */
@@ -29,6 +31,7 @@ export interface DemoOptions {
 export interface DemoResult extends Report {
   schemaVersion: 1
   net: NetName
+  preset: Preset
   seed: number
   file: string
   /** In per cent of the 10,000 test images. */
@@ -39,7 +42,7 @@ export interface DemoResult extends Report {
   otherCoders: OtherCoder[]
 }
 
-const DEMO_KEYS = ['net', 'seed', 'output', 'log'] as const
+const DEMO_KEYS = ['net', 'preset', 'seed', 'output', 'log'] as const
 
 /**
  * The whole paper on real digits: trains a net on all of MNIST, prunes it with retraining, shares its weights, fine-tunes the
@@ -51,6 +54,9 @@ export async function runDemo(options: DemoOptions = {}, job: JobOptions = {}): 
   const given = assert.options<DemoOptions>('options', options, DEMO_KEYS)
   const name = assert.oneOf('options.net', given.net ?? 'lenet-300-100', ['lenet-300-100', 'lenet-5'])
   const seed = assert.whole('options.seed', given.seed ?? 1, 0, 2 ** 31 - 1)
+  const preset = assert.oneOf('options.preset', given.preset ?? 'default', ['default', 'smallest'])
+  const recipe = RECIPES[preset][name]
+  if (!recipe) throw new DeepCompressionError('ARG', `options.preset ${preset} is not there for ${name}`)
   const file = path.resolve(given.output ?? `${name}.dcz`)
   const log = given.log ?? (() => {})
   const clock = stopwatch()
@@ -61,7 +67,6 @@ export async function runDemo(options: DemoOptions = {}, job: JobOptions = {}): 
   const net = createNet(tf, name, seed)
   log(`${name}: ${train.count} images to train, ${test.count} to test, seed ${seed}`)
   clock.lap('load')
-  const recipe = RECIPES[name]
   const trained = await trainCompressed({ tf, net, recipe, data: { train, test }, seed, job, log })
   for (const variable of Object.values(net.variables)) variable.dispose()
   clock.skip()
@@ -82,6 +87,7 @@ export async function runDemo(options: DemoOptions = {}, job: JobOptions = {}): 
   return {
     schemaVersion: 1,
     net: name,
+    preset,
     seed,
     file,
     ...report,

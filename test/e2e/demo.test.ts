@@ -96,6 +96,8 @@ describe('runDemo', () => {
     [{ net: 'alexnet' }, 'ERR_DC_ARG'],
     [{ seed: -1 }, 'ERR_DC_ARG'],
     [{ sed: 1 }, 'ERR_DC_ARG'],
+    [{ preset: 'tiny' }, 'ERR_DC_ARG'],
+    [{ net: 'lenet-5', preset: 'smallest' }, 'ERR_DC_ARG'],
   ])('options %j are refused', async (options, code) => {
     await expect(runDemo(options as never)).rejects.toMatchObject({ code })
   })
