@@ -1,8 +1,9 @@
-// npm run fuzz -- <seconds> [target...]: builds the libFuzzer targets (clang, ASan + UBSan) and runs each for that many seconds from the
+// npm run fuzz -- <seconds> [target...]: builds the libFuzzer targets (clang, ASan + UBSan; without a clang that has libFuzzer, g++ and
+// a blind driver of our own, test/support/fuzz_main.cpp, and it says so) and runs each for that many seconds from the
 // committed corpus; new inputs go to a temporary folder. The target `file` runs twice: in the production build, where its mutator makes
 // checksums right again, and in a build that does not compare them. Ends with the executions of each target and `N findings`.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { root, run } from './support.mjs'
@@ -12,10 +13,21 @@ if (!(Number(seconds) > 0)) {
   console.error('usage: npm run fuzz -- <seconds> [target...]')
   process.exit(2)
 }
-const compiler = ['clang++', 'clang++-19', 'clang++-14'].find((name) => spawnSync(name, ['--version']).status === 0)
-if (!compiler) {
-  console.error('fuzzing needs clang++ with libFuzzer (Debian: clang-14, libclang-rt-14-dev)')
-  process.exit(2)
+// A clang without its runtime package compiles but does not link.
+const linksFuzzer = (name) => {
+  const probe = mkdtempSync(path.join(os.tmpdir(), 'deep-compression-probe-'))
+  const source = 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'
+  const flags = ['-fsanitize=fuzzer,address,undefined', '-x', 'c++', '-', '-o', path.join(probe, 'probe')]
+  const linked = spawnSync(name, flags, { input: source }).status === 0
+  rmSync(probe, { recursive: true, force: true })
+  return linked
+}
+const clang = ['clang++', 'clang++-19', 'clang++-14'].find(linksFuzzer)
+const compiler = clang ?? 'g++'
+if (!clang) {
+  console.log(
+    'no clang with libFuzzer here (Debian: apt-get install clang-14 libclang-rt-14-dev): replaying the corpus and mutating blindly',
+  )
 }
 
 function build(folder, more) {
@@ -26,15 +38,17 @@ function build(folder, more) {
   run('cmake', ['--build', folder, '-j', '2'], silent)
 }
 
+const plainFolder = clang ? 'build-fuzz' : 'build-fuzz-gcc'
+const openFolder = `${plainFolder}-open`
 const all = readdirSync(path.join(root, 'test/fuzz'))
   .filter((name) => name.endsWith('.cpp'))
   .map((name) => name.slice(0, -4))
 const targets = all.filter((name) => wanted.length === 0 || wanted.includes(name))
-const runs = targets.map((target) => ({ target, folder: 'build-fuzz' }))
-build('build-fuzz', [])
+const runs = targets.map((target) => ({ target, folder: plainFolder }))
+build(plainFolder, [])
 if (targets.includes('file')) {
-  build('build-fuzz-open', ['-DDC_FUZZ_NO_CHECKSUMS=ON'])
-  runs.push({ target: 'file', folder: 'build-fuzz-open' })
+  build(openFolder, ['-DDC_FUZZ_NO_CHECKSUMS=ON'])
+  runs.push({ target: 'file', folder: openFolder })
 }
 
 let executions = 0
@@ -47,7 +61,7 @@ for (const { target, folder } of runs) {
     '-max_len=8192',
     `-max_total_time=${seconds}`,
     '-print_final_stats=1',
-    '-timeout=10',
+    '-timeout=60',
     '-rss_limit_mb=1024',
   ]
   const done = spawnSync(
@@ -62,7 +76,7 @@ for (const { target, folder } of runs) {
     console.log(done.stderr.slice(-4000))
   }
   const state = done.status === 0 ? 'nothing found' : `FOUND, see ${fresh}`
-  console.log(`${target}${folder === 'build-fuzz-open' ? ' (checksums off)' : ''}: ${count} executions, ${state}`)
+  console.log(`${target}${folder === openFolder ? ' (checksums off)' : ''}: ${count} executions, ${state}`)
 }
 console.log(`${executions} executions, ${findings} findings`)
 process.exit(findings === 0 ? 0 : 1)
