@@ -59,7 +59,7 @@ export {
   kmeans1d,
   kmeans1dSync,
 } from './quantize/kmeans.js'
-export { type SharedWeights, sharedWeights } from './quantize/shared-weights.js'
+export { type SharedWeights, sharedWeights, sharedWeightsSync } from './quantize/shared-weights.js'
 export { DEFAULT_RECIPE, type QuantizeRule, type Recipe, type Rule } from './recipe.js'
 export { formatReport, type LayerReport, type Report } from './report.js'
 export type { JobOptions, Progress, QuantizedTensor, WeightTensor } from './tensor.js'

@@ -135,9 +135,15 @@ int main(int argc, char** argv) {
     std::vector<uint32_t> row_counts(groups * k), used(groups);
     std::vector<double> inertia(groups);
     double best_groups = 1e9;
+    GroupsRequest each;
+    each.values = x.data();
+    each.count = n;
+    each.group_size = 4096;
+    each.clusters = k;
+    each.max_iterations = 100;
     for (int r = 0; r < rounds; r++) {
       const double t = seconds();
-      kmeans_groups(job, x.data(), n, 4096, k, 100, rows.data(), row_counts.data(), used.data(), inertia.data());
+      kmeans_groups(job, each, rows.data(), row_counts.data(), used.data(), inertia.data());
       best_groups = std::min(best_groups, seconds() - t);
     }
     std::printf("%zu groups of 4096, k 16: %.1f ms\n", groups, best_groups * 1e3);

@@ -67,45 +67,52 @@ Napi::Value kmeans_1d_call(const Napi::CallbackInfo& info) {
   return args.run(std::move(task));
 }
 
-// kmeansGroups(values: Float32Array, groupSize, clusters, maxIterations, centroids: Float32Array(groups * clusters),
+// kmeansGroups(values: Float32Array, mask: Uint32Array | null, weights: Float32Array | null, groupSize, clusters,
+// maxIterations, centroids: Float32Array(groups * clusters),
 //              counts: Uint32Array(groups * clusters), used: Uint32Array(groups), inertia: Float64Array(groups),
 //              ...job)
 class KmeansGroupsTask final : public AsyncTask {
  public:
-  View<const float> values;
-  size_t group_size = 0;
-  uint32_t clusters = 0, max_iterations = 0;
+  GroupsRequest request;
   float* centroids = nullptr;
   uint32_t* counts = nullptr;
   uint32_t* used = nullptr;
   double* inertia = nullptr;
 
   Result execute(const Job& running) noexcept override {
-    return kmeans_groups(running, values.data, values.size, group_size, clusters, max_iterations, centroids, counts,
-                         used, inertia);
+    return kmeans_groups(running, request, centroids, counts, used, inertia);
   }
 };
 
 Napi::Value kmeans_groups_call(const Napi::CallbackInfo& info) {
-  Arguments args(info, 11);
+  Arguments args(info, 13);
   auto task = std::make_unique<KmeansGroupsTask>();
-  task->values = args.f32(0);
-  const uint64_t group_size = args.whole(1), clusters = args.whole(2), steps = args.whole(3);
-  args.require(task->values.size <= 0xffffffffull, "at most 2^32 - 1 values");
+  GroupsRequest& request = task->request;
+  const auto values = args.f32(0);
+  const auto mask = args.optional_u32(1);
+  const auto weights = args.optional_f32(2);
+  const uint64_t group_size = args.whole(3), clusters = args.whole(4), steps = args.whole(5);
+  args.require(values.size <= 0xffffffffull, "at most 2^32 - 1 values");
+  args.require(!mask || mask.size == (values.size + 31) / 32, "the mask must have one bit a value");
+  args.require(!weights || weights.size == values.size, "there must be a weight for each value");
   args.require(group_size >= 1 && group_size <= 0xffffffffull, "the group size must be 1 to 2^32 - 1");
   args.require(clusters >= 1 && clusters <= kMaxClusters, "clusters must be 1 to 65536");
   args.require(steps <= 0xffffffffull, "at most 2^32 - 1 iterations");
-  const size_t groups = (task->values.size + group_size - 1) / group_size;
-  const auto centroids = args.f32_out(4);
-  const auto counts = args.u32_out(5);
-  const auto used = args.u32_out(6);
-  const auto inertia = args.f64_out(7);
+  const size_t groups = (values.size + group_size - 1) / group_size;
+  const auto centroids = args.f32_out(6);
+  const auto counts = args.u32_out(7);
+  const auto used = args.u32_out(8);
+  const auto inertia = args.f64_out(9);
   args.require(centroids.size == groups * clusters && counts.size == groups * clusters && used.size == groups &&
                    inertia.size == groups,
                "an output has the wrong size");
-  task->group_size = static_cast<size_t>(group_size);
-  task->clusters = static_cast<uint32_t>(clusters);
-  task->max_iterations = static_cast<uint32_t>(steps);
+  request.values = values.data;
+  request.count = values.size;
+  request.mask = mask.data;
+  request.weights = weights.data;
+  request.group_size = static_cast<size_t>(group_size);
+  request.clusters = static_cast<uint32_t>(clusters);
+  request.max_iterations = static_cast<uint32_t>(steps);
   task->centroids = centroids.data;
   task->counts = counts.data;
   task->used = used.data;

@@ -15,6 +15,8 @@ export interface NativeBinding {
   nativeInfo(): NativeSelfDescription
   kmeansGroups(
     values: Float32Array,
+    mask: Uint32Array | null,
+    weights: Float32Array | null,
     groupSize: number,
     clusters: number,
     maxIterations: number,

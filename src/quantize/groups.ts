@@ -4,8 +4,10 @@ import { binding, type Done } from '../native/binding.js'
 import { ownedInput, ownedInputNow, refuseLargeSync, resolveJob, runJob, runNow } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
 import { MAX_CLUSTERS } from './kmeans.js'
+import { type ResolvedSides, resolveSides, type Sides } from './sides.js'
 
-export interface KmeansGroupsOptions {
+/** `weights` and `mask`: over all values, whatever the groups. */
+export interface KmeansGroupsOptions extends Sides {
   /** Centroids a group at the most, 1 to 65,536. */
   clusters: number
   /** Values a group: group g is `values[g * groupSize]` and the next ones; the last group may be shorter. */
@@ -26,16 +28,14 @@ export interface KmeansGroupsResult {
   inertia: Float64Array
 }
 
-const OPTION_KEYS = ['clusters', 'groupSize', 'maxIterations'] as const
+const OPTION_KEYS = ['clusters', 'groupSize', 'maxIterations', 'weights', 'mask'] as const
 
-function prepare(values: Float32Array, options: KmeansGroupsOptions) {
+function prepare(values: Float32Array, options: KmeansGroupsOptions, copyShared: boolean) {
   const given = assert.options<KmeansGroupsOptions>('options', options, OPTION_KEYS)
   const clusters = assert.whole('options.clusters', given.clusters, 1, MAX_CLUSTERS)
   const groupSize = assert.whole('options.groupSize', given.groupSize, 1, 2 ** 32 - 1)
   const maxIterations = assert.whole('options.maxIterations', given.maxIterations ?? 100, 0, 2 ** 32 - 1)
-  if (values.length > 2 ** 32 - 1) {
-    throw new DeepCompressionError('ARG', `values must have at most 4294967295 entries, got ${values.length}`)
-  }
+  const sides = resolveSides(values, given, copyShared)
   const groups = Math.ceil(values.length / groupSize)
   if (groups * clusters > 2 ** 31) {
     throw new DeepCompressionError('ARG', `${groups} groups of ${clusters} centroids are more than 2^31`, {
@@ -50,26 +50,28 @@ function prepare(values: Float32Array, options: KmeansGroupsOptions) {
     used: new Uint32Array(groups),
     inertia: new Float64Array(groups),
   }
-  const caller = (input: Float32Array) => (threads: number, control: Int32Array, done: Done) =>
-    binding().kmeansGroups(
-      input,
-      groupSize,
-      clusters,
-      maxIterations,
-      result.centroids,
-      result.counts,
-      result.used,
-      result.inertia,
-      threads,
-      control,
-      done,
-    )
-  return { result, caller }
+  const caller =
+    (input: Float32Array, { mask, weights }: ResolvedSides) =>
+    (...run: [number, Int32Array, Done]) =>
+      binding().kmeansGroups(
+        input,
+        mask,
+        weights,
+        groupSize,
+        clusters,
+        maxIterations,
+        result.centroids,
+        result.counts,
+        result.used,
+        result.inertia,
+        ...run,
+      )
+  return { result, sides, caller }
 }
 
 /**
- * k-means of many small groups in one call (a codebook a channel): every group gets its own centroids, the exact optimum over
- * fine cells refined by Lloyd steps on the values. Same on any number of threads. Errors as of `kmeans1d`.
+ * k-means of many small groups in one call (a codebook a channel): every group gets its own centroids, by a search
+ * over cells refined by Lloyd steps on the values (of 4,096 Gaussian values, 16 clusters: 0.0004 % above the optimum in the middle). Same on any number of threads. Errors as of `kmeans1d`.
  */
 export async function kmeans1dGroups(
   values: Float32Array,
@@ -78,10 +80,15 @@ export async function kmeans1dGroups(
 ): Promise<KmeansGroupsResult> {
   const resolvedJob = resolveJob(job)
   const checked = assert.float32('values', values, resolvedJob.copyShared)
-  const { result, caller } = prepare(checked, options)
+  const { result, sides, caller } = prepare(checked, options, resolvedJob.copyShared)
   binding()
-  const input = await ownedInput('values', checked, resolvedJob)
-  await runJob({ stage: 'kmeans1dGroups', total: input.length }, resolvedJob, caller(input))
+  const total = checked.length
+  const [input, weights, mask] = await Promise.all([
+    ownedInput('values', checked, resolvedJob),
+    sides.weights && ownedInput('options.weights', sides.weights, resolvedJob),
+    sides.mask && ownedInput('options.mask', sides.mask, resolvedJob),
+  ])
+  await runJob({ stage: 'kmeans1dGroups', total }, resolvedJob, caller(input, { weights, mask }))
   return result
 }
 
@@ -94,8 +101,10 @@ export function kmeans1dGroupsSync(
   const { force, ...rest } = job ?? {}
   const resolvedJob = resolveJob(rest)
   const checked = assert.float32('values', values, resolvedJob.copyShared)
-  const { result, caller } = prepare(checked, options)
+  const { result, sides, caller } = prepare(checked, options, resolvedJob.copyShared)
   refuseLargeSync('values', checked, force)
-  runNow({ stage: 'kmeans1dGroups' }, resolvedJob, caller(ownedInputNow(checked)))
+  const weights = sides.weights && ownedInputNow(sides.weights)
+  const mask = sides.mask && ownedInputNow(sides.mask)
+  runNow({ stage: 'kmeans1dGroups' }, resolvedJob, caller(ownedInputNow(checked), { weights, mask }))
   return result
 }

@@ -11,6 +11,7 @@ import {
   runNow,
 } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
+import { type ResolvedSides, resolveSides, type Sides } from './sides.js'
 
 /** In the order of the native enum (native/quantize/kmeans.h). */
 export const KMEANS_ALGORITHMS = ['histogram', 'optimal', 'lloyd', 'sampled', 'fit'] as const
@@ -22,7 +23,7 @@ export type KmeansStart = (typeof KMEANS_STARTS)[number]
 
 export const MAX_CLUSTERS = 65536
 
-export interface KmeansOptions {
+export interface KmeansOptions extends Sides {
   /** Centroids at the most, 1 to 65,536. */
   clusters: number
   /**
@@ -32,10 +33,6 @@ export interface KmeansOptions {
   algorithm?: KmeansAlgorithm
   /** Where `lloyd` starts: a rule (`linear` is the paper's choice), or `clusters` centroids. Default `histogram`. */
   init?: KmeansStart | Float32Array
-  /** Importance of each value: finite, at least 0. */
-  weights?: Float32Array
-  /** One bit a value (see `QuantizedTensor`): only values whose bit is set take part. */
-  mask?: Uint32Array
   /** Leaves exact zeros out, as pruned weights that were not masked. */
   ignoreZeros?: boolean
   /** Lloyd steps at the most. Default: 10,000 for `histogram`, no limit otherwise. */
@@ -82,13 +79,11 @@ const OPTION_KEYS = [
 ] as const
 
 /** The options with every default filled in; frozen. */
-export interface ResolvedKmeans {
+export interface ResolvedKmeans extends ResolvedSides {
   readonly clusters: number
   readonly algorithm: KmeansAlgorithm
   readonly start: number
   readonly initial: Float32Array | null
-  readonly weights: Float32Array<ArrayBuffer> | null
-  readonly mask: Uint32Array<ArrayBuffer> | null
   readonly ignoreZeros: boolean
   readonly maxIterations: number
   readonly tolerance: number
@@ -105,7 +100,7 @@ export function resolveKmeans(
   const clusters = assert.whole('options.clusters', given.clusters, 1, maxClusters)
   const algorithm =
     given.algorithm === undefined ? 'histogram' : assert.oneOf('options.algorithm', given.algorithm, KMEANS_ALGORITHMS)
-  const { init = 'histogram', weights, mask } = given
+  const { init = 'histogram' } = given
   let start: number = START_GIVEN
   let initial: Float32Array | null = null
   if (typeof init === 'string') {
@@ -123,27 +118,12 @@ export function resolveKmeans(
       section: 'options.init',
     })
   }
-  if (values.length > 2 ** 32 - 1) {
-    throw new DeepCompressionError('ARG', `values must have at most 4294967295 entries, got ${values.length}`)
-  }
-  if (weights !== undefined && assert.float32('options.weights', weights, copyShared).length !== values.length) {
-    throw new DeepCompressionError('ARG', `options.weights must have ${values.length} entries, got ${weights.length}`, {
-      section: 'options.weights',
-    })
-  }
-  const words = Math.ceil(values.length / 32)
-  if (mask !== undefined && assert.uint32('options.mask', mask, copyShared).length !== words) {
-    throw new DeepCompressionError('ARG', `options.mask must have ${words} words, got ${mask.length}`, {
-      section: 'options.mask',
-    })
-  }
   return Object.freeze({
     clusters,
     algorithm,
     start,
     initial,
-    weights: (weights ?? null) as Float32Array<ArrayBuffer> | null,
-    mask: (mask ?? null) as Uint32Array<ArrayBuffer> | null,
+    ...resolveSides(values, given, copyShared),
     ignoreZeros: given.ignoreZeros === undefined ? false : assert.flag('options.ignoreZeros', given.ignoreZeros),
     maxIterations:
       given.maxIterations === undefined

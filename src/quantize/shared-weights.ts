@@ -2,11 +2,12 @@ import * as assert from '../assert.js'
 import { binding } from '../native/binding.js'
 import { ownedInput, type ResolvedJob, resolveJob } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
-import { assignOwned, type Codes } from './assign.js'
+import { assignOwned, assignSync, type Codes } from './assign.js'
 import {
   type KmeansOptions,
   type KmeansResult,
   kmeans1dOwned,
+  kmeans1dSync,
   ownedKmeans,
   type ResolvedKmeans,
   resolveKmeans,
@@ -59,4 +60,16 @@ export async function sharedWeights(
     ownedKmeans(resolved, resolvedJob),
   ])
   return sharedWeightsOwned(input, safe, resolvedJob)
+}
+
+/** `sharedWeights`, run now. Inputs above 64 MiB need `{ force: true }`. */
+export function sharedWeightsSync(
+  values: Float32Array,
+  options: KmeansOptions,
+  job?: JobOptions & { force?: boolean },
+): SharedWeights {
+  const means = kmeans1dSync(values, options, job)
+  if (means.kept === 0) return { ...means, codes: new Uint8Array(0) }
+  const mask = options.mask ? { mask: options.mask } : {}
+  return { ...means, codes: assignSync(values, means.centroids, { ...job, ...mask }) }
 }

@@ -473,8 +473,13 @@ static void groups_are_near_their_optimum() {
     Guarded<uint32_t> counts(groups * kClusters), used(groups);
     Guarded<double> inertia(groups);
     std::copy(x.begin(), x.end(), values.data());
-    CHECK(kmeans_groups(job, values.data(), x.size(), kSize, kClusters, 100, centroids.data(), counts.data(),
-                        used.data(), inertia.data()));
+    GroupsRequest request;
+    request.values = values.data();
+    request.count = x.size();
+    request.group_size = kSize;
+    request.clusters = kClusters;
+    request.max_iterations = 100;
+    CHECK(kmeans_groups(job, request, centroids.data(), counts.data(), used.data(), inertia.data()));
     for (size_t g = 0; g < groups; g++) {
       const std::vector<float> part(x.begin() + static_cast<long>(g * kSize),
                                     x.begin() + static_cast<long>(std::min(x.size(), (g + 1) * kSize)));
@@ -490,8 +495,7 @@ static void groups_are_near_their_optimum() {
     CHECK(first.empty() || first == now);
     first = now;
     values[5 * kSize + 3] = NAN;
-    const Result bad = kmeans_groups(job, values.data(), x.size(), kSize, kClusters, 100, centroids.data(),
-                                     counts.data(), used.data(), inertia.data());
+    const Result bad = kmeans_groups(job, request, centroids.data(), counts.data(), used.data(), inertia.data());
     CHECK(bad.status == Status::nonfinite && bad.offset == 5 * kSize + 3);
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { squaredError } from '../../src/bench/kmeans'
 import { generate } from '../../src/bench/workload'
-import { expandSync, kmeans1d, kmeans1dSync, sharedWeights } from '../../src/index'
+import { expandSync, kmeans1d, kmeans1dSync, sharedWeights, sharedWeightsSync } from '../../src/index'
 
 const sorted = (values: Iterable<number>) => Float32Array.from(values).sort()
 
@@ -153,5 +153,13 @@ describe('sharedWeights', () => {
     expect(shared.centroids).toEqual(Float32Array.of(1, 2, 9))
     expect(shared.codes).toEqual(Uint8Array.of(0, 1, 2))
     expect((await sharedWeights(values, { clusters: 4, mask: Uint32Array.of(0) })).codes).toEqual(new Uint8Array(0))
+  })
+
+  test('12. the synchronous twin answers the same', async () => {
+    const values = generate({ count: 5000, shape: 2, deviation: 1, outliers: 0, seed: 6 })
+    const mask = Uint32Array.from({ length: Math.ceil(values.length / 32) }, (_, w) => Math.imul(w + 1, 0x9e3779b1))
+    for (const options of [{ clusters: 16 }, { clusters: 300 }, { clusters: 16, mask }]) {
+      expect(sharedWeightsSync(values, options)).toEqual(await sharedWeights(values, options))
+    }
   })
 })

@@ -1,4 +1,4 @@
-import { kmeans1d, kmeans1dGroups, kmeans1dGroupsSync } from '../../src/index'
+import { kmeans1d, kmeans1dGroups, kmeans1dGroupsSync, kmeans1dSync } from '../../src/index'
 
 describe('kmeans1dGroups', () => {
   test('1. each group has its own centroids; a short last group counts as one', async () => {
@@ -25,13 +25,33 @@ describe('kmeans1dGroups', () => {
     }
   })
 
-  test('3. nothing in gives no groups', async () => {
+  test('3. weights and a mask count as if the values were there as often, or not at all', () => {
+    const values = Float32Array.from({ length: 6000 }, (_, i) => Math.fround(Math.sin(i * 12.9898) * 43758.5453) % 1)
+    const repeats = values.map((_, i) => i % 4) // 0: takes no part
+    const mask = Uint32Array.from({ length: Math.ceil(6000 / 32) }, (_, i) => Math.imul(i + 1, 0x9e3779b1))
+    const groupSize = 3000
+    const options = { clusters: 16, groupSize, weights: repeats, mask }
+    const weighted = kmeans1dGroupsSync(values, options, { threads: 2 })
+    for (const group of [0, 1]) {
+      const expanded: number[] = []
+      for (let i = group * groupSize; i < (group + 1) * groupSize; i++) {
+        const kept = (mask[i >> 5]! >>> (i & 31)) & 1
+        for (let r = 0; r < kept * repeats[i]!; r++) expanded.push(values[i]!)
+      }
+      const best = kmeans1dSync(Float32Array.from(expanded), { clusters: 16, algorithm: 'optimal' })
+      expect(weighted.inertia[group]).toBeLessThanOrEqual(best.inertia * 1.001)
+      expect(weighted.inertia[group]).toBeGreaterThanOrEqual(best.inertia * (1 - 1e-6))
+    }
+    expect(kmeans1dGroupsSync(values, options, { threads: 1 })).toEqual(weighted)
+  })
+
+  test('4. nothing in gives no groups', async () => {
     const result = await kmeans1dGroups(new Float32Array(0), { clusters: 4, groupSize: 8 })
     expect(result.groups).toBe(0)
     expect(result.centroids).toHaveLength(0)
   })
 
-  test('4. a NaN is named by its index in the whole array, and options are checked', async () => {
+  test('5. a NaN is named by its index in the whole array, and options are checked', async () => {
     const values = new Float32Array(100)
     values[77] = Number.NaN
     await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 10 })).rejects.toMatchObject({
@@ -39,6 +59,18 @@ describe('kmeans1dGroups', () => {
       offset: 77,
     })
     await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 0 })).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
+    const weights = new Float32Array(100).fill(1)
+    weights[78] = -1
+    const mask = new Uint32Array(4).fill(0xffffffff)
+    mask[2] = ~(1 << (77 & 31))
+    await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 10, mask, weights })).rejects.toMatchObject({
+      code: 'ERR_DC_VALUE',
+      offset: 78,
+    })
+    expect((await kmeans1dGroups(values, { clusters: 2, groupSize: 10, mask })).used[7]).toBe(1)
+    await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 5, mask: new Uint32Array(3) })).rejects.toMatchObject(
+      { code: 'ERR_DC_ARG' },
+    )
     await expect(kmeans1dGroups(values, { clusters: 2, groupSize: 5, size: 1 } as never)).rejects.toMatchObject({
       code: 'ERR_DC_ARG',
     })
