@@ -4,12 +4,20 @@ import { SECTION_PAYLOAD, type TensorDescriptor } from './container/layout.js'
 import { type Limits, resolveLimits } from './container/limits.js'
 import { type ByteSource, type ParsedArchive, readArchive, readSection, sectionName } from './container/reader.js'
 import { type Saved, type SaveOptions, saveFile } from './container/save.js'
-import { decodeTensor, fastCrc32c, inFile, verifyArchive, verifyTensor } from './decode/decode.js'
+import {
+  type DecodeOptions,
+  decodeQuantized,
+  decodeTensor,
+  fastCrc32c,
+  inFile,
+  verifyArchive,
+  verifyTensor,
+} from './decode/decode.js'
 import { DeepCompressionError, printable } from './errors.js'
 import { openBytes } from './models/source.js'
 import { resolveJob, throwIfAborted } from './native/job.js'
 import type { Report } from './report.js'
-import type { JobOptions } from './tensor.js'
+import type { JobOptions, QuantizedTensor } from './tensor.js'
 
 export interface OpenOptions {
   limits?: Partial<Limits>
@@ -115,21 +123,46 @@ export class Archive {
     return this.use().fileBytes
   }
 
+  private tensor(parsed: ParsedArchive, name: string): TensorDescriptor {
+    const tensor = parsed.tensors.get(assert.text('name', name))
+    if (tensor) return tensor
+    throw new DeepCompressionError('ARG', `the archive has no tensor ${printable(name)}`, { section: name })
+  }
+
+  /** Reads a tensor's payload, its checksums checked, and decodes it; errors are told in terms of the file. */
+  private async payload<T>(
+    parsed: ParsedArchive,
+    tensor: TensorDescriptor,
+    decode: (payload: Uint8Array, options: DecodeOptions) => Promise<T>,
+  ): Promise<T> {
+    const options = { limits: this.limits, checksums: false }
+    if (!tensor.section) return decode(new Uint8Array(0), options)
+    const payload = await readSection(parsed, tensor.section, this.store, fastCrc32c)
+    try {
+      return await decode(payload, options)
+    } catch (error) {
+      throw inFile(error, tensor, tensor.section)
+    }
+  }
+
   /** One tensor, dense, in C order. Its checksums are checked first. */
   async decode(name: string, job?: JobOptions): Promise<Float32Array<ArrayBuffer>> {
     const parsed = this.use()
     const resolved = resolveJob(job)
-    const tensor = parsed.tensors.get(assert.text('name', name))
-    if (!tensor) {
-      throw new DeepCompressionError('ARG', `the archive has no tensor ${printable(name)}`, { section: name })
-    }
-    if (!tensor.section) return decodeTensor(tensor, new Uint8Array(0), { limits: this.limits }, resolved)
-    const payload = await readSection(parsed, tensor.section, this.store, fastCrc32c)
-    try {
-      return await decodeTensor(tensor, payload, { limits: this.limits, checksums: false }, resolved)
-    } catch (error) {
-      throw inFile(error, tensor, tensor.section)
-    }
+    const tensor = this.tensor(parsed, name)
+    return this.payload(parsed, tensor, (payload, options) => decodeTensor(tensor, payload, options, resolved))
+  }
+
+  /**
+   * One tensor as it is shared: mask, codes, and the codebook in the order of the file. Needs the addon.
+   *
+   * @throws ERR_DC_ARG: no such tensor, or one that is not shared (layout `raw`); otherwise as `decode`
+   */
+  async decodeShared(name: string, job?: JobOptions): Promise<QuantizedTensor> {
+    const parsed = this.use()
+    const resolved = resolveJob(job)
+    const tensor = this.tensor(parsed, name)
+    return this.payload(parsed, tensor, (payload, options) => decodeQuantized(tensor, payload, options, resolved))
   }
 
   /** Every tensor, dense; refused before anything is allocated when together they exceed `limits.maxDecodedBytes`. */

@@ -23,7 +23,7 @@ function build(): Command {
     .exitOverride()
     .showHelpAfterError('(deepcompress help <command> shows its options)')
 
-  subcommand(program, 'compress', 'a model file (.safetensors, .npz, .npy, model.json) into one .dcz file')
+  subcommand(program, 'compress', 'a model file (.safetensors, .npz, .npy, model.json, .net) into one .dcz file')
     .argument('<model>', 'the model, or - for standard input')
     .requiredOption('-o, --output <file>', 'the archive to write, or - for standard output')
     .option('--recipe <file>', 'rules for the tensors, as JSON')
@@ -34,6 +34,7 @@ function build(): Command {
     )
     .option('--clusters <pattern=count>', 'shared values, as in conv*=256 (may be repeated)', overrides.clusters)
     .addOption(new Option('--format <format>', 'format of the model').choices(formats))
+    .option('--layers <file>', 'names and shapes of the layers of a .net file: JSON, or a deploy prototxt')
     .option('--force', 'replace an existing file')
     .action(async (input, options) => {
       const { compressCommand } = await import('./cli/compress.js')
@@ -43,9 +44,10 @@ function build(): Command {
     .argument('<archive>', 'the .dcz file, or - for standard input')
     .requiredOption(
       '-o, --output <file>',
-      'the model to write (.safetensors, .npz, .npy, model.json), or - for standard output',
+      'the model to write (.safetensors, .npz, .npy, model.json, .net), or - for standard output',
     )
     .addOption(new Option('--format <format>', 'format to write (default: by the extension)').choices(formats))
+    .option('--layers <file>', 'layers of the .net file to write, in order (default: those it was made of)')
     .option('--force', 'replace existing files')
     .action(async (input, options) => {
       const { decompressCommand } = await import('./cli/decompress.js')

@@ -10,7 +10,7 @@ import { ecsqOwned, resolveEcsq } from './quantize/ecsq.js'
 import { kmeans1dOwned, type ResolvedKmeans, resolveKmeans } from './quantize/kmeans.js'
 import { codesOwned, type SharedWeights, sharedWeightsOwned } from './quantize/shared-weights.js'
 import { type Recipe, ResolvedRecipe, type ResolvedRule } from './recipe.js'
-import { elementCount, type JobOptions, type WeightTensor } from './tensor.js'
+import { elementCount, type JobOptions, type QuantizedTensor, type WeightTensor } from './tensor.js'
 
 /** Keeps every weight that is not zero. */
 const NON_ZERO = Object.freeze({ by: 'threshold', amount: 0 } as const)
@@ -19,6 +19,9 @@ const NON_ZERO = Object.freeze({ by: 'threshold', amount: 0 } as const)
  * The pipeline (paper, Figure 1, without the training): each tensor is pruned, its weights shared, its codes and gaps encoded, by the first rule
  * of the recipe that matches its name. One tensor is in memory at a time, besides the encoded bytes.
  *
+ * A tensor that is shared already (`QuantizedTensor`, as `sharedWeights` or a `.net` file give it) is encoded as it is: same mask, codes and
+ * order of the codebook, by the `encode` part of its rule.
+ *
  * A tensor that has at most `clusters` distinct values but zero is stored exactly. Zeros stay zero.
  *
  * @param tensors values are copied, or with `job.consume` taken
@@ -26,7 +29,7 @@ const NON_ZERO = Object.freeze({ by: 'threshold', amount: 0 } as const)
  * @throws ERR_DC_ARG (recipe, names, shapes), ERR_DC_NONFINITE with the tensor's name, ERR_DC_NOMEM, ERR_DC_ABORTED
  */
 export async function compress(
-  tensors: Iterable<WeightTensor> | AsyncIterable<WeightTensor>,
+  tensors: Iterable<WeightTensor | QuantizedTensor> | AsyncIterable<WeightTensor | QuantizedTensor>,
   recipe?: Recipe,
   job?: JobOptions,
   metadata: ReadonlyMap<string, string> = new Map(),
@@ -42,8 +45,19 @@ export async function compress(
   return Archive.fromChunks(writer.toChunks())
 }
 
-async function compressTensor(given: WeightTensor, rules: ResolvedRecipe, job: ResolvedJob): Promise<EncodedTensor> {
+async function compressTensor(
+  given: WeightTensor | QuantizedTensor,
+  rules: ResolvedRecipe,
+  job: ResolvedJob,
+): Promise<EncodedTensor> {
   const name = assert.text('a tensor name', given.name)
+  if ('codes' in given) {
+    try {
+      return await encodeTensor(given, rules.ruleFor(name, given.shape).encode, job)
+    } catch (error) {
+      throw named(error, name)
+    }
+  }
   const checked = assert.float32(`the values of tensor ${printable(name)}`, given.values, job.copyShared)
   const values = (await ownedInput(name, checked, job)) as Float32Array<ArrayBuffer>
   if (values.length !== elementCount(given.shape)) {

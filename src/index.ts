@@ -25,14 +25,16 @@ export { DeepCompressionError, type ErrorCode, isDeepCompressionError } from './
 export {
   type NetLayer,
   type NetRecord,
-  netLayerNames,
   netQuantized,
   netRecord,
+  netRecordOf,
+  netShared,
   netValues,
   parseNetLayers,
   readNet,
   writeNet,
 } from './models/net.js'
+export { netLayerNames, netLayersOfPrototxt } from './models/prototxt.js'
 export { type NativeInfo, nativeInfo } from './native/binding.js'
 export { type PruneOptions, type PruneResult, prune, pruneSync } from './prune/prune.js'
 export {

@@ -28,13 +28,15 @@ function* cut(bytes: Uint8Array): Generator<string> {
 /** Pairs for an archive; none when the tensors say it all. */
 export function packMetadata(metadata: ModelMetadata): Map<string, string> {
   const packed = new Map<string, string>()
-  if (metadata.pairs.length === 0 && metadata.dtypes.length === 0 && metadata.topology === undefined) return packed
+  const { pairs, dtypes, topology, net } = metadata
+  if (pairs.length === 0 && dtypes.length === 0 && topology === undefined && net === undefined) return packed
   const text = writeJson(
     new Map<string, Json>([
       ['format', metadata.format],
-      ['pairs', metadata.pairs],
-      ['dtypes', metadata.dtypes],
-      ['topology', metadata.topology ?? null],
+      ['pairs', pairs],
+      ['dtypes', dtypes],
+      ['topology', topology ?? null],
+      ...(net ? ([['net', net]] as [string, Json][]) : []),
     ]),
   )
   const bytes = Buffer.from(text)
@@ -60,6 +62,7 @@ export function unpackMetadata(pairs: ReadonlyMap<string, string>): ModelMetadat
   const format = asText(fields.get('format'), `${where}: format`) as ModelFormat
   if (!MODEL_FORMATS.includes(format)) throw invalid(where)
   const topology = fields.get('topology') ?? null
+  const net = fields.get('net')
   return {
     format,
     pairs: pairsOf(fields.get('pairs'), where),
@@ -68,7 +71,16 @@ export function unpackMetadata(pairs: ReadonlyMap<string, string>): ModelMetadat
       return [name, dtype]
     }),
     ...(topology === null ? {} : { topology: asText(topology, `${where}: topology`) }),
+    ...(net === undefined ? {} : { net: netLayersOf(net, where) }),
   }
+}
+
+function netLayersOf(value: Json, where: string): [string, 4 | 8][] {
+  return asArray(value, where).map((pair) => {
+    const [name, bits, ...more] = asArray(pair, where)
+    if (more.length > 0 || (bits !== 4 && bits !== 8)) throw invalid(where)
+    return [asText(name, where), bits]
+  })
 }
 
 function pairsOf(value: Json | undefined, where: string): [string, string][] {

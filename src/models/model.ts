@@ -1,10 +1,10 @@
 import path from 'node:path'
 import { DeepCompressionError, printable } from '../errors.js'
-import { elementCount, type WeightTensor } from '../tensor.js'
+import { elementCount, type QuantizedTensor, type WeightTensor } from '../tensor.js'
 import { DTYPES, type Dtype } from './numbers.js'
 
-/** Files of weights that are read and written. `tfjs` is a layers or graph model: model.json and its shards. */
-export const MODEL_FORMATS = ['safetensors', 'npz', 'npy', 'tfjs'] as const
+/** Files of weights that are read and written. `tfjs` is a layers or graph model: model.json and its shards; `net` is Han's. */
+export const MODEL_FORMATS = ['safetensors', 'npz', 'npy', 'tfjs', 'net'] as const
 export type ModelFormat = (typeof MODEL_FORMATS)[number]
 
 /** What a file says of one tensor, and how to get its values. */
@@ -14,6 +14,8 @@ export interface ModelEntry {
   /** Of the source; values are always handed out as float32. */
   dtype: Dtype
   load(): Promise<Float32Array<ArrayBuffer>>
+  /** The tensor as it is shared in the file already; only of formats that share weights. */
+  loadShared?(): Promise<QuantizedTensor>
 }
 
 /** A model file that is open: the list of its tensors is read, their values come one at a time. */
@@ -35,6 +37,8 @@ export interface ModelMetadata {
   dtypes: [string, Dtype][]
   /** tfjs: the text of model.json, its weights reduced to their names. */
   topology?: string
+  /** net: layers and bits of their codes, in the order of the file. */
+  net?: [string, 4 | 8][]
 }
 
 /** A tensor to write. */
@@ -42,9 +46,11 @@ export interface TensorSource {
   name: string
   shape: readonly number[]
   load(): Promise<Float32Array>
+  /** The tensor's codes, where it has any. */
+  loadShared?(): Promise<QuantizedTensor>
 }
 
-/** `model.safetensors`, `weights.npz`, `one.npy`, `model.json`; anything else is `ERR_DC_ARG`. */
+/** `model.safetensors`, `weights.npz`, `one.npy`, `model.json`, `alexnet.net`; anything else is `ERR_DC_ARG`. */
 export function formatOf(file: string): ModelFormat {
   const extension = path.extname(file).toLowerCase()
   if (extension === '.json') return 'tfjs'
@@ -52,7 +58,7 @@ export function formatOf(file: string): ModelFormat {
   if (format !== 'tfjs' && MODEL_FORMATS.includes(format)) return format
   throw new DeepCompressionError(
     'ARG',
-    `${printable(path.basename(file))} has no extension of a model file (.safetensors, .npz, .npy, model.json); name the format`,
+    `${printable(path.basename(file))} has no extension of a model file (.safetensors, .npz, .npy, model.json, .net); name the format`,
     { section: file },
   )
 }
@@ -90,7 +96,7 @@ export function byteCount(shape: readonly number[], dtype: Dtype): number {
 export function makeModel(
   format: ModelFormat,
   entries: ModelEntry[],
-  rest: Partial<Pick<ModelMetadata, 'pairs' | 'topology'>>,
+  rest: Partial<Pick<ModelMetadata, 'pairs' | 'topology' | 'net'>>,
   close: () => Promise<void>,
 ): Model {
   const names = new Set<string>()
@@ -109,7 +115,7 @@ export function makeModel(
         for (const { name, shape, load } of entries) yield { name, shape, values: await load() }
       },
     },
-    metadata: { format, pairs: rest.pairs ?? [], dtypes, ...(rest.topology ? { topology: rest.topology } : {}) },
+    metadata: { format, dtypes, ...rest, pairs: rest.pairs ?? [] },
     close,
   }
 }

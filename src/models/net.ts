@@ -95,32 +95,6 @@ function unknownKey(where: string, key: string): DeepCompressionError {
   return new DeepCompressionError('STRUCTURE', `${where} has an unknown key ${printable(key)}`, { section: where })
 }
 
-/**
- * Names of the layers that a `.net` file of this network holds, in its order, from the text of a Caffe prototxt: those of type
- * Convolution or InnerProduct. A prototxt has no shapes of weights; they depend on the input.
- */
-export function netLayerNames(prototxt: string): string[] {
-  const TOKEN = /#[^\n]*|"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|[{}:]|[^\s{}:#"']+/g
-  const names: string[] = []
-  let depth = 0
-  let field = ''
-  let name = ''
-  let type = ''
-  for (const [token, double, single] of prototxt.matchAll(TOKEN)) {
-    if (token.startsWith('#') || token === ':') continue
-    if (token === '{') {
-      if (depth++ === 0) name = type = ''
-    } else if (token === '}') {
-      if (--depth < 0) throw new DeepCompressionError('STRUCTURE', 'prototxt: a } too many', { section: 'prototxt' })
-      if (depth === 0 && /^(Convolution|InnerProduct|CONVOLUTION|INNER_PRODUCT)$/.test(type)) names.push(name)
-    } else if (depth === 1 && field === 'name') name = double ?? single ?? token
-    else if (depth === 1 && field === 'type') type = double ?? single ?? token
-    field = token
-  }
-  if (depth > 0) throw new DeepCompressionError('STRUCTURE', 'prototxt: a } is missing', { section: 'prototxt' })
-  return names
-}
-
 /** The 4-bit halves of `bytes`, low half first. */
 function unpackHalves(bytes: Uint8Array, out: Uint8Array): void {
   for (let i = 0; i < out.length; i++) out[i] = (bytes[i >>> 1]! >>> (4 * (i & 1))) & 15
@@ -302,6 +276,84 @@ export function netQuantized(record: NetRecord): QuantizedTensor {
     codes[kept++] = codeOf[code]!
   })
   return { name, shape: [...shape], mask, kept, codes: codes.slice(0, kept), codebook }
+}
+
+/** An entry that the layout needs to go far enough; one at the end, or with a short gap, is of the file's own making. */
+function isFiller({ codes, gaps }: NetRecord, i: number): boolean {
+  return codes[i] === 0 && gaps[i] === GAP_MOST && i < codes.length - 1
+}
+
+/**
+ * A layer as an archive keeps it: the codebook in the file's own order, repeats and unused slots included, and what is kept are the entries
+ * but for the fillers that any writer would put there. `netRecordOf` makes the same record of it again. The codebook is without slot 0,
+ * unless an entry of slot 0 is kept. (Of a layer without entries nothing is kept; an archive has no codebook for it.)
+ *
+ * @throws ERR_DC_VALUE: a codebook with -0.0, which an archive does not hold (DCZ-51)
+ */
+export function netShared(record: NetRecord): QuantizedTensor {
+  const { elements, name, shape } = checkRecord(record)
+  const negative = record.codebook.findIndex((value) => Object.is(value, -0))
+  if (negative >= 0) throw refuse('VALUE', name, `slot ${negative} of its codebook is -0.0, which no archive holds`)
+  const mask = new Uint32Array(Math.ceil(elements / 32))
+  const slots = assert.allocate(name, record.codes.length, (n) => new Uint8Array(n))
+  let position = -1
+  let kept = 0
+  let keepsZero = false
+  record.codes.forEach((code, i) => {
+    position += record.gaps[i]! + 1
+    if (isFiller(record, i)) return
+    mask[position >>> 5]! |= 1 << (position & 31)
+    keepsZero ||= code === 0
+    slots[kept++] = code
+  })
+  const codes = slots.slice(0, kept)
+  if (!keepsZero) for (let i = 0; i < kept; i++) codes[i]!--
+  return { name, shape: [...shape], mask, kept, codes, codebook: record.codebook.slice(keepsZero ? 0 : 1) }
+}
+
+/**
+ * A layer for `writeNet` from its codes: slot c + 1 is centroid c, or slot c where the codebook fills all slots and begins with 0.
+ *
+ * @throws ERR_DC_VALUE (more centroids than slots), ERR_DC_ARG (lengths)
+ */
+export function netRecordOf(layer: NetLayer, shared: QuantizedTensor, bias?: Float32Array): NetRecord {
+  const { name, shape, bits, elements } = resolveLayer(layer)
+  const { mask, kept } = shared
+  const codebook = new Float32Array(2 ** bits)
+  const first = shared.codebook.length === codebook.length && shared.codebook[0] === 0 ? 0 : 1
+  if (first + shared.codebook.length > codebook.length) {
+    throw refuse('VALUE', name, `${shared.codebook.length} shared values, which codes of ${bits} bits cannot hold`)
+  }
+  codebook.set(shared.codebook, first)
+  const positions = assert.allocate(name, kept, (n) => new Float64Array(n))
+  let entries = 0
+  for (let i = 0, next = 0, before = -1; next < kept; i++) {
+    if (i >= elements) throw refuse('ARG', name, `${kept} kept weights, but the mask has ${next}`)
+    if (mask !== null && !((mask[i >>> 5]! >>> (i & 31)) & 1)) continue
+    entries += Math.ceil((i - before) / (GAP_MOST + 1))
+    positions[next++] = before = i
+  }
+  const codes = assert.allocate(name, entries, (n) => new Uint8Array(n))
+  const gaps = assert.allocate(name, entries, (n) => new Uint8Array(n))
+  let at = 0
+  let before = -1
+  positions.forEach((position, next) => {
+    for (; position - before > GAP_MOST + 1; before += GAP_MOST + 1) gaps[at++] = GAP_MOST // a filler: code 0
+    codes[at] = shared.codes[next]! + first
+    gaps[at++] = position - before - 1
+    before = position
+  })
+  const record = {
+    name,
+    shape: [...shape],
+    bits,
+    codes,
+    gaps,
+    codebook,
+    bias: bias === undefined ? new Float32Array(shape[0]!) : assert.float32('bias', bias).slice(),
+  }
+  checkRecord(record)
+  return record
 }
 
 /**

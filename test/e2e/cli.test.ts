@@ -4,6 +4,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { readModel, writeModel } from '../../src/models/files.js'
 import type { TensorSource } from '../../src/models/model.js'
+import { netValues, readNet, writeNet } from '../../src/models/net.js'
+import { netLayersOfPrototxt } from '../../src/models/prototxt.js'
 
 const CLI = path.resolve(__dirname, '../../dist/cli.js')
 
@@ -29,7 +31,7 @@ function run(args: string[], input?: Uint8Array): Ended {
 }
 
 /** Weights of a generator that is the same everywhere. */
-function weights(count: number, seed: number): Float32Array {
+function weights(count: number, seed: number): Float32Array<ArrayBuffer> {
   let state = seed
   return Float32Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) | 0
@@ -383,5 +385,157 @@ describe('deepcompress', () => {
       const help = run([command, '--help'])
       expect([command, help.code, help.out.startsWith(`Usage: deepcompress ${command}`)]).toEqual([command, 0, true])
     }
+  })
+
+  /** Codebooks in no order, with repeats and unused slots; fillers where none is needed; a layer that is nearly full, one without entries. */
+  function netFile(): { bytes: Uint8Array; list: string } {
+    const layer = (
+      name: string,
+      shape: number[],
+      bits: 4 | 8,
+      entries: [gap: number, code: number][],
+      seed: number,
+    ) => {
+      const codebook = weights(2 ** bits, seed)
+      codebook[0] = 0
+      codebook[3] = codebook[1]!
+      const bias = weights(shape[0]!, seed + 1)
+      const [gaps, codes] = [0, 1].map((which) => Uint8Array.from(entries, (entry) => entry[which]!))
+      return { name, shape, bits, codes: codes!, gaps: gaps!, codebook, bias }
+    }
+    const pseudo = (i: number, seed: number) => Math.imul(i + seed, 2654435761) >>> 8
+    const some = (count: number, gap: number, code: number, seed: number) =>
+      Array.from({ length: count }, (_, i): [number, number] => [pseudo(i, seed) % gap, pseudo(i, seed + 1) % code])
+    const records = [
+      layer('conv1', [8, 1, 8, 8], 8, some(480, 1, 256, 1), 11),
+      layer('conv2', [16, 8, 5, 5], 8, some(400, 6, 256, 2), 12),
+      layer('fc1', [64, 400], 4, some(1500, 16, 16, 3), 13),
+      layer('fc2', [10, 64], 4, [], 14),
+      layer(
+        'fc3',
+        [10, 640],
+        4,
+        [
+          [15, 0],
+          [15, 0],
+          [2, 0],
+          [0, 5],
+          [15, 0],
+        ],
+        15,
+      ),
+    ]
+    const layers = records.map(({ name, shape }) => ({ name, shape }))
+    return { bytes: writeNet(records), list: JSON.stringify({ layers }) }
+  }
+
+  it('18 .net -> .dcz -> .net gives the same bytes, whatever the order of the codebooks', async () => {
+    const { bytes, list } = netFile()
+    fs.writeFileSync(path.join(folder, 'x.net'), bytes)
+    fs.writeFileSync(path.join(folder, 'layers.json'), list)
+    const made = run(['compress', 'x.net', '-o', 'x.dcz', '--layers', 'layers.json', '--json', '--quiet'])
+    expect([made.code, made.err]).toEqual([0, ''])
+    const { layers } = JSON.parse(made.out)
+    expect(layers.map(({ name }: { name: string }) => name)).toEqual([
+      ...['conv1', 'conv1.bias', 'conv2', 'conv2.bias', 'fc1', 'fc1.bias', 'fc2', 'fc2.bias', 'fc2.codebook'],
+      ...['fc3', 'fc3.bias'],
+    ])
+    expect(run(['verify', 'x.dcz'])).toMatchObject({ code: 0 })
+    const same = (name: string) => fs.readFileSync(path.join(folder, name)).equals(bytes)
+    expect(run(['decompress', 'x.dcz', '-o', 'a.net', '--quiet'])).toMatchObject({ code: 0, err: '' })
+    expect(same('a.net')).toBe(true)
+    expect(run(['decompress', 'x.dcz', '-o', 'b.net', '--layers', 'layers.json', '--quiet'])).toMatchObject({ code: 0 })
+    expect(same('b.net')).toBe(true)
+    const piped = run(['compress', '-', '-o', '-', '--format', 'net', '--layers', 'layers.json', '--quiet'], bytes)
+    expect(piped.bytes.equals(fs.readFileSync(path.join(folder, 'x.dcz')))).toBe(true)
+    expect(run(['decompress', '-', '-o', '-', '--format', 'net', '--quiet'], piped.bytes).bytes.equals(bytes)).toBe(
+      true,
+    )
+    // Its weights go into any other format too.
+    expect(run(['decompress', 'x.dcz', '-o', 'x.safetensors', '--quiet'])).toMatchObject({ code: 0 })
+    const values = await valuesOf(path.join(folder, 'x.safetensors'))
+    for (const record of readNet(bytes, JSON.parse(list).layers)) {
+      expect(values.get(record.name)).toEqual(netValues(record))
+      expect(values.get(`${record.name}.bias`)).toEqual(record.bias)
+    }
+  })
+
+  it('19 any shared model becomes a .net, with a prototxt for the layers, and comes back with the same weights', async () => {
+    fs.writeFileSync(
+      path.join(folder, 'deploy.prototxt'),
+      `input: "data" input_dim: 1 input_dim: 8 input_dim: 3 input_dim: 3
+       layer { name: "conv1" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 16 kernel_size: 3 } }
+       layer { name: "fc1" type: "InnerProduct" bottom: "c" top: "f" inner_product_param { num_output: 200 } }`,
+    )
+    await writeModel(path.join(folder, 'm.npz'), 'npz', [
+      { name: 'conv1', shape: [16, 8, 3, 3], load: async () => weights(1152, 1) },
+      { name: 'fc1', shape: [200, 16], load: async () => weights(3200, 2) },
+      { name: 'fc1.bias', shape: [200], load: async () => weights(200, 3) },
+    ])
+    const rules = [
+      { match: '*bias*' },
+      { match: 'conv*', prune: { density: 0.9 }, quantize: { clusters: 255 } },
+      { match: '*', prune: { density: 0.1 }, quantize: { clusters: 15 } },
+    ]
+    fs.writeFileSync(path.join(folder, 'r.json'), JSON.stringify({ rules }))
+    const steps = [
+      ['compress', 'm.npz', '-o', 'm.dcz', '--recipe', 'r.json'],
+      ['decompress', 'm.dcz', '-o', 'm.net', '--layers', 'deploy.prototxt'],
+      ['compress', 'm.net', '-o', 'again.dcz', '--layers', 'deploy.prototxt'],
+      ['decompress', 'm.dcz', '-o', 'a.npz'],
+      ['decompress', 'again.dcz', '-o', 'b.npz'],
+      ['decompress', 'again.dcz', '-o', 'again.net'],
+      ['compress', 'm.net', '-o', 'fewer.dcz', '--layers', 'deploy.prototxt', '--clusters', 'fc*=3'],
+      ['decompress', 'fewer.dcz', '-o', 'fewer.net'],
+    ]
+    for (const args of steps) expect([args, run([...args, '--quiet'])]).toMatchObject([args, { code: 0, err: '' }])
+    const [a, b] = await Promise.all(['a.npz', 'b.npz'].map((name) => valuesOf(path.join(folder, name))))
+    for (const [name, values] of a!) expect(b!.get(name)).toEqual(values)
+    expect(b!.get('conv1.bias')).toEqual(new Float32Array(16))
+    const bytesOf = (name: string) => fs.readFileSync(path.join(folder, name))
+    expect(bytesOf('again.net').equals(bytesOf('m.net'))).toBe(true)
+    const layers = netLayersOfPrototxt(fs.readFileSync(path.join(folder, 'deploy.prototxt'), 'utf8'))
+    expect(new Set(netValues(readNet(bytesOf('fewer.net'), layers)[1]!)).size).toBe(4) // 3 and zero
+  })
+
+  it('20 what a .net cannot hold, and what its layers do not say, is refused with a code', async () => {
+    const { bytes, list } = netFile()
+    const put = (name: string, what: string | Uint8Array) => fs.writeFileSync(path.join(folder, name), what)
+    put('x.net', bytes)
+    put('short.net', bytes.subarray(0, -1))
+    put('layers.json', list)
+    put('fewer.json', JSON.stringify({ layers: JSON.parse(list).layers.slice(1) }))
+    put('bits.json', '{"layers":[{"name":"a","shape":[1],"bits":5}]}')
+    put('none.json', '{"layers":[{"name":"nowhere","shape":[1]}]}')
+    put(
+      'train.prototxt',
+      'layer { name: "fc" type: "InnerProduct" bottom: "data" inner_product_param { num_output: 1 } }',
+    )
+    put('shape.json', '{"layers":[{"name":"fc1.weight","shape":[200,100]}]}')
+    put('wide.json', '{"layers":[{"name":"fc1.weight","shape":[100,200]}]}')
+    await archive()
+    const refused = (code: number, error: string, args: string[]) => {
+      const done = run([...args, '--json', '--quiet'])
+      expect([args, done.code, JSON.parse(done.out).error.code]).toEqual([args, code, error])
+      expect(leftovers()).toEqual([])
+    }
+    refused(2, 'ERR_DC_ARG', ['compress', 'x.net', '-o', 'o.dcz'])
+    refused(2, 'ERR_DC_ARG', ['compress', 'model.safetensors', '-o', 'o.dcz', '--layers', 'layers.json'])
+    for (const layers of ['bits.json', 'train.prototxt', 'x.net']) {
+      refused(2, 'ERR_DC_ARG', ['compress', 'x.net', '-o', 'o.dcz', '--layers', layers])
+    }
+    refused(5, 'ERR_DC_IO', ['compress', 'x.net', '-o', 'o.dcz', '--layers', 'missing.json'])
+    refused(3, 'ERR_DC_TRUNCATED', ['compress', 'short.net', '-o', 'o.dcz', '--layers', 'layers.json'])
+    refused(3, 'ERR_DC_INDEX', ['compress', 'x.net', '-o', 'o.dcz', '--layers', 'none.json'])
+    refused(2, 'ERR_DC_ARG', ['decompress', 'm.dcz', '-o', 'o.net'])
+    for (const layers of ['none.json', 'shape.json']) {
+      refused(2, 'ERR_DC_ARG', ['decompress', 'm.dcz', '-o', 'o.net', '--layers', layers])
+    }
+    // 256 shared values do not fit 4-bit codes.
+    refused(3, 'ERR_DC_VALUE', ['decompress', 'm.dcz', '-o', 'o.net', '--layers', 'wide.json'])
+    expect(run(['compress', 'x.net', '-o', 'x.dcz', '--layers', 'layers.json', '--quiet'])).toMatchObject({ code: 0 })
+    // A layer that the list leaves out would be lost.
+    refused(2, 'ERR_DC_ARG', ['decompress', 'x.dcz', '-o', 'o.net', '--layers', 'fewer.json'])
+    expect(fs.existsSync(path.join(folder, 'o.net'))).toBe(false)
   })
 })

@@ -1,14 +1,18 @@
 import fc from 'fast-check'
+import { decodeQuantizedSync } from '../../src/decode/decode'
+import { encodeTensorSync } from '../../src/encode/encode'
 import {
   type NetLayer,
-  netLayerNames,
   netQuantized,
   netRecord,
+  netRecordOf,
+  netShared,
   netValues,
   parseNetLayers,
   readNet,
   writeNet,
 } from '../../src/models/net'
+import { netLayerNames, netLayersOfPrototxt } from '../../src/models/prototxt'
 
 const code = (action: () => unknown): string => {
   try {
@@ -201,5 +205,131 @@ describe('Han et al.’s .net files', () => {
     expect(netLayerNames(text)).toEqual(['conv1', 'fc6', 'ip1'])
     expect(code(() => netLayerNames('layer { name: "a"'))).toBe('ERR_DC_STRUCTURE')
     expect(code(() => netLayerNames('}'))).toBe('ERR_DC_STRUCTURE')
+  })
+
+  test('11. as an archive keeps it: order and repeats of the codebook stay, and of the fillers only those that no rule gives', () => {
+    const shared = netShared(readNet(FILE, LAYERS)[1]!)
+    expect([...shared.codebook]).toEqual([2, -1, 2, ...zeros(12)])
+    expect([...shared.codes]).toEqual([0, 1, 2, 0])
+    expect([...shared.mask!]).toEqual([1 | 4 | (1 << 20) | (1 << 21), 0])
+    // Gaps 0 and 2 with code 0, and a filler at the end: three entries of value 0 that are the file's own.
+    const own = { ...readNet(FILE, LAYERS)[1]!, codes: Uint8Array.of(0, 0, 1, 0), gaps: Uint8Array.of(0, 2, 3, 15) }
+    const kept = netShared(own)
+    expect([...kept.codebook]).toEqual([0, 2, -1, 2, ...zeros(12)])
+    expect([...kept.codes]).toEqual([0, 0, 1, 0])
+    expect([...kept.mask!]).toEqual([1 | (1 << 3) | (1 << 7) | (1 << 23), 0])
+    expect(netRecordOf(FC_LAYER, kept, own.bias)).toEqual(own)
+  })
+
+  test('12. any record comes out of an archive as it went in: order of the codebook, codes and gaps', () => {
+    const entry = fc.record({ gap: fc.oneof(fc.nat(15), fc.constant(15)), slot: fc.oneof(fc.nat(255), fc.constant(0)) })
+    fc.assert(
+      fc.property(
+        fc.array(entry, { minLength: 1, maxLength: 80 }),
+        fc.array(fc.constantFrom(-1, 0, 0.5, 2, 3, 1e-30), { minLength: 255, maxLength: 255 }),
+        fc.boolean(),
+        fc.nat(40),
+        (entries, slots, wide, tail) => {
+          const bits: 4 | 8 = wide ? 8 : 4
+          const codes = Uint8Array.from(entries, ({ slot }) => slot & (2 ** bits - 1))
+          const gaps = Uint8Array.from(entries, ({ gap }) => gap)
+          const reach = gaps.reduce((sum, gap) => sum + gap + 1, 0)
+          const codebook = Float32Array.from([0, ...slots.slice(0, 2 ** bits - 1)])
+          const layer: NetLayer = { name: 'x', shape: [1, reach + tail], bits }
+          const record = { ...layer, bits, codes, gaps, codebook, bias: Float32Array.of(0.5) }
+          const { descriptor, payload } = encodeTensorSync(netShared(record))
+          const back = decodeQuantizedSync(descriptor, payload)
+          expect(netRecordOf(layer, back, record.bias)).toEqual(record)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  test('13. what an archive cannot keep, or a .net file, is refused', () => {
+    const record = readNet(FILE, LAYERS)[1]!
+    for (const slot of [0, 5]) {
+      const codebook = record.codebook.slice()
+      codebook[slot] = -0
+      expect(code(() => netShared({ ...record, codebook }))).toBe('ERR_DC_VALUE')
+    }
+    const shared = netShared(record)
+    expect(code(() => netRecordOf(FC_LAYER, { ...shared, codebook: new Float32Array(16).fill(1) }))).toBe(
+      'ERR_DC_VALUE',
+    )
+    expect(code(() => netRecordOf(FC_LAYER, { ...shared, codebook: new Float32Array(17) }))).toBe('ERR_DC_VALUE')
+    expect(code(() => netRecordOf(FC_LAYER, { ...shared, kept: 5 }))).toBe('ERR_DC_ARG')
+    expect(code(() => netRecordOf(FC_LAYER, shared, new Float32Array(3)))).toBe('ERR_DC_ARG')
+  })
+
+  test('14. shapes from a deploy prototxt: those of AlexNet, computed as Caffe does', () => {
+    const conv = (name: string, from: string, outputs: number, rest: string) =>
+      `layer { name: "${name}" type: "Convolution" bottom: "${from}" top: "${name}" convolution_param { num_output: ${outputs} ${rest} } }
+       layer { name: "relu_${name}" type: "ReLU" bottom: "${name}" top: "${name}" }`
+    const pool = (name: string, from: string) =>
+      `layer { name: "${name}" type: "Pooling" bottom: "${from}" top: "${name}" pooling_param { pool: MAX kernel_size: 3 stride: 2 } }`
+    const fully = (name: string, from: string, outputs: number) =>
+      `layer { name: "${name}" type: "InnerProduct" bottom: "${from}" top: "${name}" inner_product_param { num_output: ${outputs} } }`
+    const body = [
+      conv('conv1', 'data', 96, 'kernel_size: 11 stride: 4'),
+      pool('pool1', 'conv1'),
+      conv('conv2', 'pool1', 256, 'pad: 2 kernel_h: 5 kernel_w: 5 group: 2'),
+      pool('pool2', 'conv2'),
+      conv('conv3', 'pool2', 384, 'pad: 1 kernel_size: 3'),
+      conv('conv4', 'conv3', 384, 'pad: 1 kernel_size: 3 group: 2'),
+      conv('conv5', 'conv4', 256, 'pad: 1 kernel_size: 3 group: 2'),
+      pool('pool5', 'conv5'),
+      fully('fc6', 'pool5', 4096),
+      fully('fc7', 'fc6', 4096),
+      fully('fc8', 'fc7', 1000),
+    ].join('\n')
+    const expected = [
+      { name: 'conv1', shape: [96, 3, 11, 11], bits: 8 },
+      { name: 'conv2', shape: [256, 48, 5, 5], bits: 8 },
+      { name: 'conv3', shape: [384, 256, 3, 3], bits: 8 },
+      { name: 'conv4', shape: [384, 192, 3, 3], bits: 8 },
+      { name: 'conv5', shape: [256, 192, 3, 3], bits: 8 },
+      { name: 'fc6', shape: [4096, 9216], bits: 4 },
+      { name: 'fc7', shape: [4096, 4096], bits: 4 },
+      { name: 'fc8', shape: [1000, 4096], bits: 4 },
+    ]
+    const heads = [
+      'input: "data" input_dim: 10 input_dim: 3 input_dim: 227 input_dim: 227',
+      'input: "data" input_shape { dim: 10 dim: 3 dim: 227 dim: 227 }',
+      'layer { name: "data" type: "Input" top: "data" input_param { shape: { dim: 10 dim: 3 dim: 227 dim: 227 } } }',
+    ]
+    for (const head of heads) expect(netLayersOfPrototxt(`name: "AlexNet"\n${head}\n${body}`)).toEqual(expected)
+    expect(code(() => netLayersOfPrototxt(body))).toBe('ERR_DC_STRUCTURE')
+  })
+
+  test('15. shapes go through concatenation, padding of pools and global pools', () => {
+    // Squeeze and expand as in SqueezeNet, whose convolutions have 8-bit codes whatever their name. 7 x 7, pool 2 stride 2 pad 1: 4 x 4.
+    const text = `input: "x" input_shape { dim: 1 dim: 6 dim: 7 dim: 7 }
+      layer { name: "p" type: "Pooling" bottom: "x" top: "p" pooling_param { kernel_size: 2 stride: 2 pad: 1 } }
+      layer { name: "e1" type: "Convolution" bottom: "p" top: "e1" convolution_param { num_output: 5 kernel_size: 1 } }
+      layer { name: "e3" type: "Convolution" bottom: "p" top: "e3" convolution_param { num_output: 7 kernel_size: 3 pad: 1 } }
+      layer { name: "cat" type: "Concat" bottom: "e1" bottom: "e3" top: "cat" }
+      layer { name: "drop" type: "Dropout" bottom: "cat" top: "cat" include { phase: TRAIN } }
+      layer { name: "flat" type: "InnerProduct" bottom: "cat" top: "flat" inner_product_param { num_output: 2 } }
+      layer { name: "all" type: "Pooling" bottom: "cat" top: "all" pooling_param { pool: AVE global_pooling: true } }
+      layers { name: "last" type: INNER_PRODUCT bottom: "all" top: "last" inner_product_param { num_output: 3 } }`
+    expect(netLayersOfPrototxt(text)).toEqual([
+      { name: 'e1', shape: [5, 6, 1, 1], bits: 8 },
+      { name: 'e3', shape: [7, 6, 3, 3], bits: 8 },
+      { name: 'flat', shape: [2, 12 * 4 * 4], bits: 4 },
+      { name: 'last', shape: [3, 12], bits: 4 },
+    ])
+    for (const wrong of [
+      'layer { name: "a"',
+      '}',
+      'name:',
+      text.replace('kernel_size: 1', 'kernel_size: one'),
+      text.replace('kernel_size: 1', ''),
+      text.replace('num_output: 5', ''),
+      text.replace('num_output: 5', 'num_output: 5 group: 4'),
+      text.replace('"Concat"', '"Unknown"'),
+    ]) {
+      expect([wrong, code(() => netLayersOfPrototxt(wrong))]).toEqual([wrong, 'ERR_DC_STRUCTURE'])
+    }
   })
 })
