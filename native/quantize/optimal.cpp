@@ -50,6 +50,12 @@ void sums_of(const Job& job, const SortedPoints& points, size_t a, size_t b, Nod
     size_t end = b;
     if (bits == float_bits(x[b - 1])) {
       const double n = static_cast<double>(b - a), v = x[a];
+      if (!(out.weight.high > 0)) {
+        out.weight.high = n;
+        out.sum = two_product(n, v);
+        out.square = two_product(n, v * v);
+        return;
+      }
       out.weight = out.weight + n;
       out.sum = out.sum + two_product(n, v);
       out.square = out.square + two_product(n, v * v);
@@ -369,14 +375,14 @@ double partition_cost(const Places& places, const uint32_t* boundaries, uint32_t
 }  // namespace
 
 OptimalEffort optimal_effort(size_t points, uint32_t clusters) noexcept {
-  const auto clamp = [](double v, double least, double most) {
-    return static_cast<size_t>(v < least ? least : v > most ? most : v);
+  const auto clamp = [](double v, double least, size_t most) {
+    return static_cast<size_t>(std::min(std::max(v, least), static_cast<double>(most)));
   };
   const double k = clusters;
   OptimalEffort effort;
   effort.direct = 65536;
-  effort.first = clamp(4 * k * k, 32768, 262144);
-  effort.most = clamp(static_cast<double>(points) / 16, 65536, 700000);
+  effort.first = clamp(k * k, 16384, 262144);
+  effort.most = clamp(2 * k * k, 65536, clamp(static_cast<double>(points) / 16, 65536, 700000));
   effort.last = effort.most;
   return effort;
 }

@@ -150,6 +150,23 @@ struct Solution {
 
 double inverse_cube(double k) noexcept { return 1 / (k * k * k); }
 
+// A guess of the middle of the prices at which `found` is the cheapest, from the nearest other points of the curve: the
+// most likely to be right for a finer problem too.
+double middle_price(double lambda, const Solution& few, const Solution& many, const Solution& found,
+                    size_t cells) noexcept {
+  const double k = static_cast<double>(found.clusters);
+  double sum = 0, weight = 0;
+  for (const Solution* const other : {&few, &many}) {
+    if (other->clusters == 1 || other->clusters == cells || other->clusters == found.clusters) continue;
+    const double far = static_cast<double>(other->clusters) - k, middle = 1 + far / 2 / k;
+    if (far * far > 1e-3 * k * k) continue;
+    sum += (found.cost - other->cost) / far * (middle * middle * middle) / (far * far);
+    weight += 1 / (far * far);
+  }
+  const double guess = weight > 0 ? sum / weight : lambda;
+  return guess > lambda / 1.1 && guess < lambda * 1.1 ? guess : lambda;
+}
+
 }  // namespace
 
 Result cheapest_to(const Job& job, const Node* nodes, size_t cells, double lambda, double* best) noexcept {
@@ -202,6 +219,7 @@ Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t 
     if (!fresh.take(solver)) return fail(Status::nomem);
     if (lambda_out) *lambda_out = lambda;
     if (fresh.clusters == clusters) {
+      if (lambda_out) *lambda_out = middle_price(lambda, few, many, fresh, cells);
       for (size_t i = 0; i <= clusters; i++) boundaries[i] = fresh.boundaries[i];
       return Result{};
     }
@@ -222,7 +240,8 @@ Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t 
     if (few.clusters == 1 || many.clusters == cells) {
       const double ratio = static_cast<double>(side.clusters) / k;
       double factor = ratio * ratio * ratio;
-      factor = factor > 1 ? factor * 1.02 : factor / 1.02;
+      const bool near = round < 4 && factor > 0.7 && factor < 1.5;
+      if (!near) factor = factor > 1 ? factor * 1.02 : factor / 1.02;
       lambda *= factor;
     } else {
       const double share = (inverse_cube(k) - inverse_cube(m)) / (inverse_cube(f) - inverse_cube(m));
