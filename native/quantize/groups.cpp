@@ -5,6 +5,7 @@
 
 #include "../base/bits.h"
 #include "../base/pool.h"
+#include "points.h"
 #include "small_group.h"
 
 namespace dc {
@@ -41,7 +42,14 @@ struct Worker {
       if (all.weights) weights[kept] = w;
       kept++;
     }
-    return Result{};
+    const size_t light = all.weights ? weight_out_of_reach(weights.data(), kept) : kept;
+    if (light == kept) return Result{};
+    size_t i = first;
+    for (size_t seen = 0;; i++) {
+      const bool part = (!all.mask || (all.mask[i >> 5] >> (i & 31) & 1)) && all.weights[i] > 0;
+      if (part && seen++ == light) break;
+    }
+    return fail(Status::value, i);
   }
 };
 

@@ -24,7 +24,7 @@ struct KmeansRequest {
   const float* values = nullptr;   // finite; -0 counts as +0
   size_t count = 0;                // at most 2^32 - 1
   const uint32_t* mask = nullptr;  // one bit a value, 1 = takes part; nullptr: all do
-  const float* weights = nullptr;  // finite, >= 0, one a value; nullptr: 1 each
+  const float* weights = nullptr;  // finite, >= 0, above 0 within 2^64 of each other, one a value; nullptr: 1 each
   const float* initial = nullptr;  // `clusters` finite values, for KmeansStart::given
   bool ignore_zeros = false;       // exact zeros do not take part
   uint32_t clusters = 0;           // 1 .. kMaxClusters
@@ -47,7 +47,7 @@ struct KmeansSummary {
 
 // centroids[0 .. used) strictly ascending, counts[i] = values nearest to centroid i (ties to the lower one, thresholds
 // as in assign.h). Both arrays have room for `clusters` entries. Errors: nonfinite (offset = first index, in a weight
-// or a value that takes part), value (a negative weight), nomem, aborted.
+// or a value that takes part), value (a negative weight, or one too small beside the largest), nomem, aborted.
 Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids, uint32_t* counts,
                  KmeansSummary& summary) noexcept;
 

@@ -107,7 +107,27 @@ Result collect(const Job& job, const KmeansRequest& request, Collected& out, boo
     out.values = out.own_values.data();
     out.weights = weights ? out.own_weights.data() : nullptr;
   }
-  return Result{};
+  if (!weights) return Result{};
+  const size_t light = weight_out_of_reach(out.weights, out.count);
+  if (light == out.count) return Result{};
+  size_t at = 0;  // the place of the value that is number `light` of those that take part
+  size_t block = 0;
+  while (kept[block + 1] <= light) block++;
+  uint64_t seen = kept[block];
+  words(block, [&](size_t first, uint32_t bits) {
+    for (; bits && seen <= light; bits &= bits - 1, seen++)
+      at = first + static_cast<size_t>(count_trailing_zeros(bits));
+  });
+  return fail(Status::value, at);
+}
+
+size_t weight_out_of_reach(const float* weights, size_t count) noexcept {
+  float most = 0;
+  for (size_t i = 0; i < count; i++) most = weights[i] > most ? weights[i] : most;
+  const double least = static_cast<double>(most) * 0x1p-64;
+  size_t i = 0;
+  while (i < count && !(weights[i] > 0 && static_cast<double>(weights[i]) < least)) i++;
+  return i;
 }
 
 Result all_finite(const float* values, size_t count) noexcept {

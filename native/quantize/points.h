@@ -19,6 +19,10 @@ Result collect(const Job& job, const KmeansRequest& request, Collected& out, boo
 // The first NaN or infinity of `values` as an error, if there is one.
 Result all_finite(const float* values, size_t count) noexcept;
 
+// The first weight above 0 that is less than 2^-64 of the largest, or `count`: the 106 bits of the prefix sums would
+// not hold a cluster of such values beside the others.
+size_t weight_out_of_reach(const float* weights, size_t count) noexcept;
+
 // All points in ascending order (weights beside them, when there are any; points of weight 0 are dropped).
 struct SortedPoints {
   Array<float> values;

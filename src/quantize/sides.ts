@@ -3,7 +3,7 @@ import { DeepCompressionError } from '../errors.js'
 
 /** What goes beside the values of a clustering. */
 export interface Sides {
-  /** Importance of each value: finite, at least 0. */
+  /** Importance of each value: finite, at least 0; those above 0 within a factor of 2^64 of each other (else ERR_DC_VALUE). */
   weights?: Float32Array
   /** One bit a value (see `QuantizedTensor`): only values whose bit is set take part. */
   mask?: Uint32Array

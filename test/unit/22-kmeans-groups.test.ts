@@ -75,4 +75,15 @@ describe('kmeans1dGroups', () => {
       code: 'ERR_DC_ARG',
     })
   })
+
+  test('6. a weight that would vanish beside the largest is refused with its place, in a group and alone', async () => {
+    const values = Float32Array.of(1e-20, 1e-10, 1, 2, 3e10, 1e16, 1.5e16)
+    const weights = Float32Array.of(1, 1, 1, 2 ** 70, 1, 1, 1)
+    const refusal = { code: 'ERR_DC_VALUE', offset: 2 }
+    const mask = Uint32Array.of(0b1111100)
+    await expect(kmeans1d(values, { clusters: 3, weights, mask })).rejects.toMatchObject(refusal)
+    await expect(kmeans1dGroups(values, { clusters: 3, groupSize: 7, weights, mask })).rejects.toMatchObject(refusal)
+    weights[3] = 2 ** 60
+    expect((await kmeans1d(values, { clusters: 3, weights, mask })).inertia).toBeGreaterThan(0)
+  })
 })
