@@ -13,7 +13,26 @@ namespace {
 
 constexpr size_t kFineCells = 32768, kCoarseCells = 768;
 constexpr uint32_t kMost = 256;
-constexpr double kCentroidBits = 32;
+constexpr unsigned kSearchSteps = 13;
+// What a centroid costs the file besides its codes: its number, and a few bits of the code's table (S1.6).
+constexpr double kTableBits = 5;
+
+// How the centroids are stored (format 3.1): as float32 or float16.
+enum class Form { single, half };
+
+double centroid_bits(Form form) noexcept { return (form == Form::half ? 16 : 32) + kTableBits; }
+
+// The nearest half-precision number; not finite when there is none.
+double nearest_half(double x) noexcept {
+  const double magnitude = std::fabs(x);
+  if (!(magnitude < 65520)) return HUGE_VAL;
+  uint64_t u;
+  std::memcpy(&u, &magnitude, 8);
+  // 11 significant bits, and never finer than 2^-24.
+  const int exponent = std::max(static_cast<int>(u >> 52) - 1023 - 10, -24);
+  const double rounded = std::ldexp(std::floor(std::ldexp(magnitude, -exponent) + 0.5), exponent);
+  return x < 0 ? -rounded : rounded;
+}
 
 // log2 in + - * / only, so that all machines agree; x >= 1. The series of artanh, |t| <= 0.172: below 1e-15.
 double log2_of(double x) noexcept {
@@ -47,22 +66,32 @@ class Solver {
     size_t live = 0;
     for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
     cells_ = live;
-    if (!cell.reset(live) || !mean.reset(live) || !weight_.reset(live + 1) || !first_.reset(live + 1) ||
+    if (!cell.reset(live) || !mean.reset(live) || !count_of_.reset(live) || !weight_.reset(live + 1) || !first_.reset(live + 1) ||
         !second_.reset(live + 1) || !coarse_.reset(kCoarseCells + 2) || !best_.reset(kCoarseCells + 2) ||
         !from_.reset(kCoarseCells + 2)) {
       return fail(Status::nomem);
     }
     live = 0;
-    weight_[0] = first_[0] = second_[0] = 0;
+    size_t zero = 0;
     for (size_t c = 0; c < table.map.cells; c++) {
       if (!table.count[c]) continue;
       const double w = static_cast<double>(table.count[c]), m = cell_mean(table, c);
       cell[live] = static_cast<uint32_t>(c);
       mean[live] = m;
-      weight_[live + 1] = weight_[live] + w;
-      first_[live + 1] = first_[live] + w * m;
-      second_[live + 1] = second_[live] + w * (m * m);
+      count_of_[live] = w;
+      zero += m < 0;
       live++;
+    }
+    // From zero outwards, so that the sums of small values are not rounded by those of great ones.
+    weight_[0] = first_[zero] = second_[zero] = 0;
+    for (size_t i = 0; i < live; i++) weight_[i + 1] = weight_[i] + count_of_[i];
+    for (size_t i = zero; i < live; i++) {
+      first_[i + 1] = first_[i] + count_of_[i] * mean[i];
+      second_[i + 1] = second_[i] + count_of_[i] * (mean[i] * mean[i]);
+    }
+    for (size_t i = zero; i-- > 0;) {
+      first_[i] = first_[i + 1] - count_of_[i] * mean[i];
+      second_[i] = second_[i + 1] - count_of_[i] * (mean[i] * mean[i]);
     }
     total_bits_ = log2_of(weight_[live]);
     group();
@@ -74,10 +103,30 @@ class Solver {
   double count(size_t a, size_t b) const noexcept { return weight_[b] - weight_[a]; }
   double average(size_t a, size_t b) const noexcept { return (first_[b] - first_[a]) / count(a, b); }
 
+  // The centroid of these cells in the form that is being solved for.
+  double centroid(size_t a, size_t b) const noexcept {
+    const double exact = average(a, b);
+    return (form_ == Form::half ? nearest_half(exact) : static_cast<double>(static_cast<float>(exact))) + 0.0;
+  }
+  // Squared error of the cells' means.
+  double exact_error(const Partition& p) const noexcept {
+    double sum = 0;
+    for (uint32_t i = 0; i < p.used; i++) {
+      const double c = centroid(p.border[i], p.border[i + 1]);
+      for (uint32_t j = p.border[i]; j < p.border[i + 1]; j++) sum += count_of_[j] * ((mean[j] - c) * (mean[j] - c));
+    }
+    return sum;
+  }
+  double cost_bits(const Partition& p) const noexcept { return p.bits + p.used * centroid_bits(form_); }
+
+  // Half precision reaches all values.
+  bool has_halves() const noexcept { return std::max(-mean[0], mean[cells_ - 1]) < 65504; }
+  void set_form(Form form) noexcept { form_ = form; }
+
   // The partition of least error + lambda * bits into at most `most` clusters, as far as coarse cells and then steps of
   // Chou et al. find it.
   Result solve(double lambda, Partition& out) noexcept {
-    double price = lambda * kCentroidBits;
+    double price = lambda * centroid_bits(form_);
     if (!shortest(lambda, price, out)) return fail(Status::aborted);
     if (out.used == 0) {
       // Too many clusters: raise their price until they are few enough, then come close from above.
@@ -103,9 +152,10 @@ class Solver {
       Partition next = out;
       move_borders(lambda, next);
       measure(next);
-      if (!(next.error + lambda * next.bits < out.error + lambda * out.bits)) break;
+      if (!(next.error + lambda * cost_bits(next) < out.error + lambda * cost_bits(out))) break;
       out = next;
     }
+    out.error = exact_error(out);
     return Result{};
   }
 
@@ -178,7 +228,8 @@ class Solver {
   void measure(Partition& p) const noexcept {
     p.error = p.bits = 0;
     for (uint32_t i = 0; i < p.used; i++) {
-      p.error += error(p.border[i], p.border[i + 1]);
+      const double off = average(p.border[i], p.border[i + 1]) - centroid(p.border[i], p.border[i + 1]);
+      p.error += error(p.border[i], p.border[i + 1]) + count(p.border[i], p.border[i + 1]) * (off * off);
       p.bits += bits(p.border[i], p.border[i + 1]);
     }
   }
@@ -205,12 +256,73 @@ class Solver {
 
   const Job& job_;
   uint32_t most_;
+  Form form_ = Form::single;
   size_t cells_ = 0;
   uint32_t groups_ = 0;
   double total_bits_ = 0;
+  Array<double> count_of_;  // of each fine cell
   Array<double> weight_, first_, second_, best_;  // sums of the cells before; costs
   Array<uint32_t> coarse_, from_;
 };
+
+// The fewest bits in this form within the budget, or at the least error + lambda * bits. false in `kept`: no partition is
+// within the budget.
+Result fewest_bits(const Job& job, Solver& solver, const EcsqRequest& request, double inside, unsigned progress,
+                   Partition& chosen, double& lambda, bool& kept) noexcept {
+  kept = true;
+  if (request.budget < 0) {
+    lambda = request.lambda;
+    return solver.solve(lambda, chosen);
+  }
+  lambda = 0;
+  Result done = solver.solve(0, chosen);
+  if (!done) return done;
+  kept = chosen.error + inside <= request.budget;
+  if (!kept) return done;
+  // Error and bits trade at 2 ln 2 * error / count where clusters are many. From far below that upwards by factors 2^16,
+  // 2^8, ... 2^(1/256), as long as the budget is kept.
+  double base = request.budget / solver.total() * 0x1p-16, factor = 0x1p16;
+  Partition tried;
+  for (unsigned step = 0; step < kSearchSteps; step++) {
+    done = solver.solve(base * factor, tried);
+    if (!done) return done;
+    if (tried.error + inside <= request.budget) {
+      base *= factor;
+      lambda = base;
+      chosen = tried;
+    }
+    factor = std::sqrt(factor);  // exactly rounded everywhere
+    job.report(progress + step + 1, 2 * kSearchSteps + 1);
+  }
+  return done;
+}
+
+// Centroids of 16 bits where that is the smaller file. Leaves the solver in the form that was chosen.
+Result choose(const Job& job, Solver& solver, const EcsqRequest& request, double inside, Partition& chosen,
+              double& lambda) noexcept {
+  bool single_kept = false, half_kept = false;
+  Result done = fewest_bits(job, solver, request, inside, 0, chosen, lambda, single_kept);
+  if (!done) return done;
+  if (!single_kept) return fail(Status::arg, request.clusters);
+  const double single_bits = solver.cost_bits(chosen), single_error = chosen.error;
+  Partition other;
+  double other_lambda = 0;
+  solver.set_form(Form::half);
+  if (solver.has_halves()) {
+    done = fewest_bits(job, solver, request, inside, kSearchSteps, other, other_lambda, half_kept);
+    if (!done) return done;
+  }
+  const bool smaller = request.budget >= 0 ? solver.cost_bits(other) < single_bits
+                                           : other.error + lambda * solver.cost_bits(other) <
+                                                 single_error + lambda * single_bits;
+  if (half_kept && smaller) {
+    chosen = other;
+    lambda = other_lambda;
+  } else {
+    solver.set_form(Form::single);
+  }
+  return done;
+}
 
 }  // namespace
 
@@ -247,37 +359,17 @@ Result ecsq(const Job& job, const EcsqRequest& request, float* centroids, uint32
     inside -= static_cast<double>(table.count[cell]) * (off * off);
   }
   if (inside < 0) inside = 0;
-  Partition chosen, tried;
+  Partition chosen;
   double lambda = request.lambda;
-  if (request.budget < 0) {
-    done = solver.solve(lambda, chosen);
-    if (!done) return done;
-  } else {
-    lambda = 0;
-    done = solver.solve(0, chosen);
-    if (!done) return done;
-    if (chosen.error + inside > request.budget) return fail(Status::arg, request.clusters);
-    // Upwards by factors 2^32, 2^16, ... 2^(1/256) as long as the budget is kept.
-    double base = solver.variance() * 0x1p-40, factor = 0x1p32;
-    for (int step = 0; step < 14; step++) {
-      done = solver.solve(base * factor, tried);
-      if (!done) return done;
-      if (tried.error + inside <= request.budget) {
-        base *= factor;
-        lambda = base;
-        chosen = tried;
-      }
-      factor = std::sqrt(factor);  // exactly rounded everywhere
-      job.report(static_cast<uint64_t>(step) + 1, 16);
-    }
-  }
+  done = choose(job, solver, request, inside, chosen, lambda);
+  if (!done) return done;
   float thresholds[kMost];
   double error = inside;
   uint32_t used = 0;
   double bits = 0;
   for (uint32_t i = 0; i < chosen.used; i++) {
     const uint32_t a = chosen.border[i], b = chosen.border[i + 1], last = solver.cell[b - 1];
-    const float centroid = static_cast<float>(solver.average(a, b)) + 0.0f;
+    const float centroid = static_cast<float>(solver.centroid(a, b));
     const double held = solver.count(a, b);
     for (uint32_t j = a; j < b; j++) {
       const double off = solver.mean[j] - static_cast<double>(centroid);
