@@ -7,9 +7,9 @@ import { DeepCompressionError, isDeepCompressionError, printable } from './error
 import { ownedInput, type ResolvedJob, resolveJob, throwIfAborted } from './native/job.js'
 import { pruneOwned } from './prune/prune.js'
 import { ecsqOwned, resolveEcsq } from './quantize/ecsq.js'
-import { kmeans1dOwned, type ResolvedKmeans, resolveKmeans } from './quantize/kmeans.js'
-import { codesOwned, type SharedWeights, sharedWeightsOwned } from './quantize/shared-weights.js'
-import { type Recipe, ResolvedRecipe, type ResolvedRule } from './recipe.js'
+import { kmeans1dOwned, resolveKmeans } from './quantize/kmeans.js'
+import { codesOwned, sharedWeightsOwned } from './quantize/shared-weights.js'
+import { type Recipe, type ResolvedQuantize, ResolvedRecipe, type ResolvedRule } from './recipe.js'
 import { elementCount, type JobOptions, type QuantizedTensor, type WeightTensor } from './tensor.js'
 
 /** Keeps every weight that is not zero. */
@@ -22,7 +22,7 @@ const NON_ZERO = Object.freeze({ by: 'threshold', amount: 0 } as const)
  * A tensor that is shared already (`QuantizedTensor`, as `sharedWeights` or a `.net` file give it) is encoded as it is: same mask, codes and
  * order of the codebook, by the `encode` part of its rule.
  *
- * A tensor that has at most `clusters` distinct values but zero is stored exactly. Zeros stay zero.
+ * A tensor that has at most `clusters` distinct values but zero is stored exactly (unless the rule sets a `lambda`). Zeros stay zero.
  *
  * @param tensors values are copied, or with `job.consume` taken
  * @param metadata string pairs that go along
@@ -90,12 +90,17 @@ async function runStages(
   }
   const pruned = await pruneOwned(values, rule.prune ?? NON_ZERO, job, name)
   const mask = pruned.kept < values.length ? pruned.mask : null
-  const { method, ...options } = rule.quantize
-  const how = resolveKmeans(values, mask ? { ...options, mask } : options, false, CLUSTERS_MOST)
-  const shared = await (method === 'ecsq' ? fewestBits : sharedWeightsOwned)(values, how, job, name)
-  const codes = shared.codes as Uint8Array<ArrayBuffer> // 256 clusters at the most
-  const tensor = { name, shape, mask, kept: pruned.kept, codes, codebook: shared.centroids }
-  return encodeTensor(tensor, rule.encode, ours)
+  const { kept } = pruned
+  const shares = share(rule.quantize, values, mask, job, name)
+  // Where two shares are encoded the mask is needed twice.
+  const running = rule.quantize.by === 'ecsq' ? Object.freeze({ ...job, consume: false }) : ours
+  let least: EncodedTensor | null = null
+  for await (const { centroids, codes } of shares) {
+    const tensor = { name, shape, mask, kept, codes, codebook: centroids }
+    const encoded = await encodeTensor(tensor, rule.encode, running)
+    if (!least || encoded.payload.length < least.payload.length) least = encoded
+  }
+  return least as EncodedTensor // there is at least one share
 }
 
 /** Codes are bytes. */
@@ -103,24 +108,47 @@ const CLUSTERS_MOST = 256
 /** Symbol 0 of a sparse tensor may be needed for what is pruned. */
 const ECSQ_CLUSTERS_MOST = 255
 
-/** Codes of the fewest bits at the error of k-means; those of k-means where it is exact, or needs more centroids than ecsq may use. */
-async function fewestBits(
+interface Share {
+  centroids: Float32Array
+  codes: Uint8Array<ArrayBuffer>
+}
+
+const NOTHING_KEPT: Share = Object.freeze({ centroids: Float32Array.of(0), codes: new Uint8Array(0) })
+
+/** The ways to share a tensor's weights that a rule allows, one after the other; the smallest one when encoded is taken. */
+async function* share(
+  how: ResolvedQuantize,
   values: Float32Array<ArrayBuffer>,
-  how: ResolvedKmeans,
+  mask: Uint32Array<ArrayBuffer> | null,
   job: ResolvedJob,
   name: string,
-): Promise<Pick<SharedWeights, 'centroids'> & { codes: Uint8Array | Uint16Array }> {
-  const { mask } = how
-  const means = await kmeans1dOwned(values, how, job, name)
+): AsyncGenerator<Share> {
+  const masked = mask ? { mask } : {}
+  if (how.by === 'lambda') {
+    if (mask?.every((word) => word === 0)) return yield NOTHING_KEPT
+    const { clusters, lambda } = how
+    yield (await ecsqOwned(values, resolveEcsq(values, { clusters, lambda, ...masked }, false), job, name)) as Share
+    return
+  }
+  const { by, ...options } = how
+  const kmeans = resolveKmeans(values, { ...options, ...masked }, false, CLUSTERS_MOST)
+  if (by === 'kmeans') {
+    yield (await sharedWeightsOwned(values, kmeans, job, name)) as Share
+    return
+  }
+  const means = await kmeans1dOwned(values, kmeans, job, name)
+  let shared = false
   if (means.inertia > 0) {
     try {
-      const budget = { clusters: ECSQ_CLUSTERS_MOST, squaredError: means.inertia }
-      return await ecsqOwned(values, resolveEcsq(values, mask ? { ...budget, mask } : budget, false), job, name)
+      const budget = { clusters: ECSQ_CLUSTERS_MOST, squaredError: means.inertia, ...masked }
+      yield (await ecsqOwned(values, resolveEcsq(values, budget, false), job, name)) as Share
+      shared = true
     } catch (error) {
-      if (!isDeepCompressionError(error) || error.code !== 'ERR_DC_ARG') throw error
+      if (!isDeepCompressionError(error) || error.code !== 'ERR_DC_ARG') throw error // more centroids than ecsq may use
     }
   }
-  return { centroids: means.centroids, codes: await codesOwned(values, mask, means, job, name) }
+  if (shared && means.centroids.length > ECSQ_CLUSTERS_MOST) return // not every layout holds it
+  yield { centroids: means.centroids, codes: (await codesOwned(values, mask, means, job, name)) as Share['codes'] }
 }
 
 /** A turn of the event loop is at most this many weights long. */

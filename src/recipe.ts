@@ -8,13 +8,18 @@ import { elementCount } from './tensor.js'
 /** How the weights of a tensor are shared (paper, section 3). */
 export interface QuantizeRule {
   /**
-   * `kmeans` (default), or `ecsq`: as many centroids, up to 255, and such codes as take the fewest bits at a squared error not above that of
-   * k-means with `clusters`.
+   * `kmeans` (default), or `ecsq`: as many centroids, up to 255, and such codes as take the fewest bits, either at a squared error not above
+   * that of k-means with `clusters`, or at the price of error that `lambda` sets.
    */
   method?: 'kmeans' | 'ecsq'
-  /** Shared values, 1 to 256. */
-  clusters: number
-  /** As of `kmeans1d`. Default `histogram`, or `lloyd` when `init` is given. */
+  /** Shared values, 1 to 256. With `lambda`: centroids at the most, 1 to 255 (default). */
+  clusters?: number
+  /**
+   * `ecsq` only, instead of an error budget a tensor: the squared error that one bit of a code is worth. The same lambda for all tensors
+   * gives the fewest bits for the squared error of all of them together.
+   */
+  lambda?: number
+  /** As of `kmeans1d`. Default `histogram`, or `lloyd` when `init` is given. Not with `lambda`. */
   algorithm?: KmeansAlgorithm
   init?: KmeansStart
   seed?: number
@@ -34,17 +39,30 @@ export interface Recipe {
   rules: readonly Rule[]
 }
 
+/** How to share weights, after checking. */
+export type ResolvedQuantize =
+  | Readonly<{ by: 'lambda'; clusters: number; lambda: number }>
+  | Readonly<{
+      by: 'kmeans' | 'ecsq'
+      clusters: number
+      algorithm: KmeansAlgorithm
+      seed: number
+      init?: KmeansStart
+    }>
+
 /** One tensor's rule after checking: frozen, defaults filled in. */
 export interface ResolvedRule {
   readonly prune: ResolvedPrune | null
-  readonly quantize: Readonly<QuantizeRule> | null
+  readonly quantize: ResolvedQuantize | null
   readonly encode: Readonly<EncodeOptions>
 }
 
 const RULE_KEYS = ['match', 'prune', 'quantize', 'encode'] as const
-const QUANTIZE_KEYS = ['method', 'clusters', 'algorithm', 'init', 'seed'] as const
+const QUANTIZE_KEYS = ['method', 'clusters', 'lambda', 'algorithm', 'init', 'seed'] as const
 const ENCODE_KEYS = ['layout', 'indexBits', 'entropy'] as const
 const CLUSTERS_MOST = 256
+/** Symbol 0 of a sparse tensor may be needed for what is pruned. */
+const ECSQ_CLUSTERS_MOST = 255
 const METHODS = ['kmeans', 'ecsq'] as const
 
 /**
@@ -92,16 +110,33 @@ function within<T>(path: string, check: () => T): T {
   }
 }
 
-function resolveQuantize(path: string, value: unknown): Readonly<QuantizeRule> | null {
+function resolveQuantize(path: string, value: unknown): ResolvedQuantize | null {
   if (value === undefined || value === null) return null
   const given = assert.options<QuantizeRule>(path, value, QUANTIZE_KEYS)
-  const method = given.method === undefined ? 'kmeans' : assert.oneOf(`${path}.method`, given.method, METHODS)
+  const by = given.method === undefined ? 'kmeans' : assert.oneOf(`${path}.method`, given.method, METHODS)
+  if (given.lambda !== undefined) return resolveLambda(path, given)
   const clusters = assert.whole(`${path}.clusters`, given.clusters, 1, CLUSTERS_MOST)
   const init = given.init === undefined ? undefined : assert.oneOf(`${path}.init`, given.init, KMEANS_STARTS)
   const fallback = init === undefined ? 'histogram' : 'lloyd'
   const algorithm = assert.oneOf(`${path}.algorithm`, given.algorithm ?? fallback, KMEANS_ALGORITHMS)
   const seed = given.seed === undefined ? 0 : assert.whole(`${path}.seed`, given.seed, 0, 2 ** 53 - 1)
-  return Object.freeze({ method, clusters, algorithm, seed, ...(init === undefined ? {} : { init }) })
+  return Object.freeze({ by, clusters, algorithm, seed, ...(init === undefined ? {} : { init }) })
+}
+
+function resolveLambda(path: string, given: QuantizeRule): ResolvedQuantize {
+  const idle = (['algorithm', 'init', 'seed'] as const).find((key) => given[key] !== undefined)
+  if (given.method !== 'ecsq' || idle) {
+    const why = idle ? `${path}.lambda leaves nothing for ${path}.${idle}` : `${path}.lambda needs method "ecsq"`
+    throw new DeepCompressionError('ARG', why, { section: `${path}.lambda` })
+  }
+  return Object.freeze({
+    by: 'lambda',
+    lambda: assert.finite(`${path}.lambda`, given.lambda, 0),
+    clusters:
+      given.clusters === undefined
+        ? ECSQ_CLUSTERS_MOST
+        : assert.whole(`${path}.clusters`, given.clusters, 1, ECSQ_CLUSTERS_MOST),
+  })
 }
 
 function resolveEncode(path: string, value: unknown): Readonly<EncodeOptions> {

@@ -4,6 +4,7 @@ import path from 'node:path'
 import fc from 'fast-check'
 import { generate } from '../../src/bench/workload'
 import { type Archive, compress, openArchive, type Recipe, type WeightTensor } from '../../src/index.js'
+import { checkRecipe } from '../../src/recipe.js'
 
 const tensor = (name: string, shape: number[], values: number[] | Float32Array): WeightTensor => ({
   name,
@@ -211,6 +212,74 @@ describe('compress', () => {
       return [...seen]
     }
     expect(await stagesOf('kmeans')).toEqual(['prune fc', 'kmeans1d fc', 'assign fc', 'encodeTensor fc'])
-    expect(await stagesOf('ecsq')).toEqual(['prune fc', 'kmeans1d fc', 'ecsq fc', 'encodeTensor fc'])
+    expect(await stagesOf('ecsq')).toEqual(['prune fc', 'kmeans1d fc', 'ecsq fc', 'encodeTensor fc', 'assign fc'])
+  })
+
+  it('15 of ecsq and k-means the smaller one is kept, so ecsq is never larger, on small tensors either', async () => {
+    for (const count of [1, 2, 3, 10, 40, 200, 1000]) {
+      for (const clusters of [1, 2, 4, 16, 256]) {
+        const values = generate({ count, shape: 1.2, deviation: 0.01, outliers: 0.01, seed: count })
+        const made = async (method: 'kmeans' | 'ecsq') => {
+          const rules = [{ match: '*', quantize: { method, clusters } }]
+          using archive = await compress([tensor('fc', [count], values)], { rules })
+          const decoded = await archive.decode('fc')
+          const error = decoded.reduce((sum, x, i) => sum + (x - values[i]!) ** 2, 0)
+          return { error, bytes: (await archive.toBytes()).length }
+        }
+        const [kmeans, ecsq] = [await made('kmeans'), await made('ecsq')]
+        expect(ecsq.bytes).toBeLessThanOrEqual(kmeans.bytes)
+        expect(ecsq.error).toBeLessThanOrEqual(kmeans.error * (1 + 1e-9))
+      }
+    }
+  })
+
+  it('16 one lambda for all tensors: fewer bytes than a budget for each, and no more error in all', async () => {
+    const layers = [
+      tensor('conv', [300, 200], generate({ count: 60_000, shape: 1.2, deviation: 0.01, outliers: 0, seed: 1 })),
+      tensor('fc', [400, 500], generate({ count: 200_000, shape: 1.2, deviation: 0.01, outliers: 0, seed: 2 })),
+    ]
+    const made = async (rules: Recipe['rules']) => {
+      using archive = await compress(layers, { rules })
+      let error = 0
+      for (const { name, values } of layers) {
+        const decoded = await archive.decode(name)
+        decoded.forEach((x, i) => {
+          error += (x - values[i]!) ** 2
+        })
+      }
+      return { error, bytes: (await archive.toBytes()).length }
+    }
+    const each = await made([
+      { match: 'conv', quantize: { method: 'ecsq', clusters: 256 } },
+      { match: '*', quantize: { method: 'ecsq', clusters: 32 } },
+    ])
+    const all = await made([{ match: '*', quantize: { method: 'ecsq', lambda: (1.3 * each.error) / 260_000 } }])
+    expect(all.error).toBeLessThanOrEqual(each.error)
+    expect(all.bytes).toBeLessThan(0.95 * each.bytes)
+    const coarse = await made([{ match: '*', quantize: { method: 'ecsq', lambda: 1e-4 } }])
+    expect(coarse.bytes).toBeLessThan(0.7 * all.bytes)
+    expect(coarse.error).toBeGreaterThan(all.error)
+    const few = await made([{ match: '*', quantize: { method: 'ecsq', lambda: 0, clusters: 3 } }])
+    expect(few.bytes).toBeLessThan((2 * 260_000) / 8)
+  })
+
+  it('17 with lambda too, empty tensors and tensors of zeros work', async () => {
+    const rules = [{ match: '*', quantize: { method: 'ecsq' as const, lambda: 1 } }]
+    using archive = await compress([tensor('none', [0], []), tensor('zeros', [9], new Float32Array(9))], { rules })
+    expect(await archive.decode('none')).toEqual(new Float32Array(0))
+    expect(await archive.decode('zeros')).toEqual(new Float32Array(9))
+  })
+
+  it.each([
+    [{ method: 'kmeans', lambda: 1 }, 'recipe.rules[0].quantize.lambda needs method "ecsq"'],
+    [{ lambda: 1 }, 'recipe.rules[0].quantize.lambda needs method "ecsq"'],
+    [{ method: 'ecsq', lambda: -1 }, 'recipe.rules[0].quantize.lambda'],
+    [{ method: 'ecsq', lambda: 1, seed: 3 }, 'recipe.rules[0].quantize.lambda leaves nothing for'],
+    [{ method: 'ecsq', lambda: 1, clusters: 256 }, 'recipe.rules[0].quantize.clusters'],
+    [{ method: 'ecsq' }, 'recipe.rules[0].quantize.clusters'],
+  ])('18 refused: %j', (quantize, message) => {
+    expect(() => checkRecipe({ rules: [{ match: '*', quantize }] })).toThrow(
+      expect.objectContaining({ code: 'ERR_DC_ARG', message: expect.stringContaining(message) }),
+    )
   })
 })
