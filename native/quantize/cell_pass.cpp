@@ -152,7 +152,7 @@ Result collect_members(const Job& job, const float* values, size_t count, const 
     for (const double lane : lanes) sum += lane;
     part[block] = sum;
     const size_t at = end.fetch_add(found, std::memory_order_relaxed);
-    if (at + found <= keys.size()) std::memcpy(keys.data() + at, w.keys.data(), found * sizeof(uint32_t));
+    if (found && at + found <= keys.size()) std::memcpy(keys.data() + at, w.keys.data(), found * sizeof(uint32_t));
   });
   if (!done) return done;
   for (const Worker& w : worker) {

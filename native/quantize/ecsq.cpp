@@ -66,9 +66,9 @@ class Solver {
     size_t live = 0;
     for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
     cells_ = live;
-    if (!cell.reset(live) || !mean.reset(live) || !count_of_.reset(live) || !weight_.reset(live + 1) || !first_.reset(live + 1) ||
-        !second_.reset(live + 1) || !coarse_.reset(kCoarseCells + 2) || !best_.reset(kCoarseCells + 2) ||
-        !from_.reset(kCoarseCells + 2)) {
+    if (!cell.reset(live) || !mean.reset(live) || !count_of_.reset(live) || !weight_.reset(live + 1) ||
+        !first_.reset(live + 1) || !second_.reset(live + 1) || !coarse_.reset(kCoarseCells + 2) ||
+        !best_.reset(kCoarseCells + 2) || !from_.reset(kCoarseCells + 2)) {
       return fail(Status::nomem);
     }
     live = 0;
@@ -101,7 +101,9 @@ class Solver {
   double total() const noexcept { return weight_[cells_]; }
   double variance() const noexcept { return error(0, cells_) / total(); }
   double count(size_t a, size_t b) const noexcept { return weight_[b] - weight_[a]; }
-  double average(size_t a, size_t b) const noexcept { return (first_[b] - first_[a]) / count(a, b); }
+  double average(size_t a, size_t b) const noexcept {
+    return b == a + 1 ? mean[a] : (first_[b] - first_[a]) / count(a, b);
+  }
 
   // The centroid of these cells in the form that is being solved for.
   double centroid(size_t a, size_t b) const noexcept {
@@ -130,7 +132,7 @@ class Solver {
     if (!shortest(lambda, price, out)) return fail(Status::aborted);
     if (out.used == 0) {
       // Too many clusters: raise their price until they are few enough, then come close from above.
-      double high = std::max(price, error(0, cells_) * 1e-12), low = price;
+      double high = std::max(price, least_price()), low = price;
       for (out.used = 0; out.used == 0; high *= 8) {
         low = high;
         if (!shortest(lambda, high * 8, out)) return fail(Status::aborted);
@@ -164,6 +166,7 @@ class Solver {
 
  private:
   double error(size_t a, size_t b) const noexcept {
+    if (b == a + 1) return 0;  // and no rounding of an outlier's square
     const double w = weight_[b] - weight_[a], s = first_[b] - first_[a];
     const double e = second_[b] - second_[a] - s * s / w;
     return e > 0 ? e : 0;
@@ -181,13 +184,22 @@ class Solver {
     };
     double sum = 0;
     for (size_t i = 1; i < cells_; i++) sum += share(i);
+    // A gap before an outlier takes one coarse cell at the most, however wide it is.
+    for (int round = 0; round < 40; round++) {
+      const double most = sum / (kCoarseCells - 1);
+      double capped = 0;
+      for (size_t i = 1; i < cells_; i++) capped += std::min(share(i), most);
+      const bool settled = capped > 0.99 * sum;
+      sum = capped;
+      if (settled) break;
+    }
     coarse_[0] = 0;
     groups_ = 0;
     double filled = 0, border = 0;
     const double step = sum / (kCoarseCells - 1);
     const bool each = cells_ <= kCoarseCells;
     for (size_t i = 1; i < cells_; i++) {
-      filled += share(i);
+      filled += std::min(share(i), step);
       if (!each && filled < border + step) continue;
       border = std::max(border + step, filled - step);
       if (groups_ + 1 < kCoarseCells) coarse_[++groups_] = static_cast<uint32_t>(i);
@@ -225,6 +237,15 @@ class Solver {
     return true;
   }
 
+  // About the price from which on few enough clusters are left: as many coarse cells as there are too many are then
+  // cheaper joined to their neighbours. Not of the error of the whole, which one outlier can make as large as it likes.
+  double least_price() noexcept {
+    for (uint32_t b = 1; b < groups_; b++) best_[b - 1] = error(coarse_[b - 1], coarse_[b + 1]);
+    const uint32_t joined = groups_ > most_ ? groups_ - most_ : 1;
+    std::nth_element(best_.data(), best_.data() + (joined - 1), best_.data() + (groups_ - 1));
+    return std::max(best_[joined - 1] / 64, 1e-300);
+  }
+
   void measure(Partition& p) const noexcept {
     p.error = p.bits = 0;
     for (uint32_t i = 0; i < p.used; i++) {
@@ -260,13 +281,13 @@ class Solver {
   size_t cells_ = 0;
   uint32_t groups_ = 0;
   double total_bits_ = 0;
-  Array<double> count_of_;  // of each fine cell
+  Array<double> count_of_;                        // of each fine cell
   Array<double> weight_, first_, second_, best_;  // sums of the cells before; costs
   Array<uint32_t> coarse_, from_;
 };
 
-// The fewest bits in this form within the budget, or at the least error + lambda * bits. false in `kept`: no partition is
-// within the budget.
+// The fewest bits in this form within the budget, or at the least error + lambda * bits. false in `kept`: no partition
+// is within the budget.
 Result fewest_bits(const Job& job, Solver& solver, const EcsqRequest& request, double inside, unsigned progress,
                    Partition& chosen, double& lambda, bool& kept) noexcept {
   kept = true;
@@ -279,8 +300,8 @@ Result fewest_bits(const Job& job, Solver& solver, const EcsqRequest& request, d
   if (!done) return done;
   kept = chosen.error + inside <= request.budget;
   if (!kept) return done;
-  // Error and bits trade at 2 ln 2 * error / count where clusters are many. From far below that upwards by factors 2^16,
-  // 2^8, ... 2^(1/256), as long as the budget is kept.
+  // Error and bits trade at 2 ln 2 * error / count where clusters are many. From far below that upwards by factors
+  // 2^16, 2^8, ... 2^(1/256), as long as the budget is kept.
   double base = request.budget / solver.total() * 0x1p-16, factor = 0x1p16;
   Partition tried;
   for (unsigned step = 0; step < kSearchSteps; step++) {
@@ -312,9 +333,9 @@ Result choose(const Job& job, Solver& solver, const EcsqRequest& request, double
     done = fewest_bits(job, solver, request, inside, kSearchSteps, other, other_lambda, half_kept);
     if (!done) return done;
   }
-  const bool smaller = request.budget >= 0 ? solver.cost_bits(other) < single_bits
-                                           : other.error + lambda * solver.cost_bits(other) <
-                                                 single_error + lambda * single_bits;
+  const bool smaller = request.budget >= 0
+                           ? solver.cost_bits(other) < single_bits
+                           : other.error + lambda * solver.cost_bits(other) < single_error + lambda * single_bits;
   if (half_kept && smaller) {
     chosen = other;
     lambda = other_lambda;
@@ -344,10 +365,16 @@ Result ecsq(const Job& job, const EcsqRequest& request, float* centroids, uint32
   done = fill_cells(job, collected.values, collected.count, kFineCells, table);
   if (!done) return done;
   // Error inside the cells, which no partition of them changes.
-  Array<uint32_t> flags, none;
+  // A value alone has none, and is left out: rounding would make some of it where the value is an outlier.
+  Array<uint32_t> flags, alone;
   double squares = 0;
   if (!flags.reset_zeroed((table.map.cells + 31) / 32)) return fail(Status::nomem);
-  done = collect_members(job, collected.values, collected.count, table.map, flags.data(), none, squares);
+  size_t singles = 0;
+  for (size_t c = 0; c < table.map.cells; c++) {
+    if (table.count[c] == 1) flags[c >> 5] |= 1u << (c & 31), singles++;
+  }
+  if (!alone.reset(singles)) return fail(Status::nomem);
+  done = collect_members(job, collected.values, collected.count, table.map, flags.data(), alone, squares);
   if (!done) return done;
   Solver solver(job, request.clusters);
   done = solver.prepare(table);
@@ -355,6 +382,7 @@ Result ecsq(const Job& job, const EcsqRequest& request, float* centroids, uint32
   double inside = squares;
   for (size_t i = 0; i < solver.cell.size(); i++) {
     const uint32_t cell = solver.cell[i];
+    if (table.count[cell] == 1) continue;
     const double off = solver.mean[i] - static_cast<double>(key_value(table.map.middle_key(table.first_key[cell])));
     inside -= static_cast<double>(table.count[cell]) * (off * off);
   }
