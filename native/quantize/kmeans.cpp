@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cells.h"
+#include "few_values.h"
 #include "gap.h"
 #include "histogram.h"
 #include "lloyd.h"
@@ -73,6 +74,14 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   if (!done) return done;
   SortedPoints points;
   summary.kept = collected.count;
+  const bool estimated = request.algorithm == KmeansAlgorithm::fit && collected.count > kSortUpTo;
+  if (!request.weights && request.clusters <= kFewMost && !estimated) {
+    bool few = false;
+    done = few_values(job, collected.values, collected.count, request.clusters, centroids, counts, summary.used, few);
+    summary.converged = few;
+    summary.lower_bound = few ? 0 : -1;
+    if (!done || few) return done;
+  }
   KmeansRequest further = request;
   Array<float> reached;
   uint32_t steps_before = 0;

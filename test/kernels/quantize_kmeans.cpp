@@ -330,6 +330,48 @@ static void histogram_of_many() {
   CHECK(run(few, ask(8, KmeansAlgorithm::histogram), {}, 2).centroids == std::vector<float>{3});
 }
 
+static void few_distinct_values_are_kept_exactly() {
+  // 300,000 values, at most 257 distinct, both zeros among them.
+  for (const uint32_t distinct : {1u, 2u, 255u, 256u, 257u}) {
+    std::vector<float> x(300000);
+    std::vector<uint32_t> expected(distinct);
+    uint32_t state = 7;
+    for (size_t i = 0; i < x.size(); i++) {
+      state = state * 1664525 + 1013904223;
+      const uint32_t which = i < distinct ? static_cast<uint32_t>(i) : (state >> 8) % distinct;
+      x[i] = (static_cast<float>(which) - 100) * 0.25f;
+      if (x[i] == 0 && i % 2) x[i] = -0.0f;
+      expected[which]++;
+    }
+    for (const KmeansAlgorithm algorithm :
+         {KmeansAlgorithm::histogram, KmeansAlgorithm::optimal, KmeansAlgorithm::lloyd, KmeansAlgorithm::sampled}) {
+      const Outcome out = run(x, ask(256, algorithm), {}, 2);
+      CHECK(out.result);
+      if (distinct > 256) {
+        CHECK(out.summary.inertia > 0);
+        continue;
+      }
+      CHECK(out.centroids.size() == distinct && out.summary.inertia == 0 && out.summary.converged);
+      CHECK(out.summary.lower_bound == 0 && out.summary.iterations == 0 && out.summary.kept == x.size());
+      CHECK(out.counts == expected);
+      for (uint32_t c = 0; c < out.centroids.size(); c++) {
+        CHECK(out.centroids[c] == (static_cast<float>(c) - 100) * 0.25f && std::signbit(out.centroids[c]) == (c < 100));
+      }
+    }
+  }
+}
+
+static void few_distinct_values_hide_nothing_that_is_not_finite() {
+  for (const float odd : {NAN, INFINITY, -INFINITY}) {
+    std::vector<float> x(300000, 1.0f);
+    x[299999] = odd;
+    for (const KmeansAlgorithm algorithm : {KmeansAlgorithm::histogram, KmeansAlgorithm::lloyd}) {
+      const Outcome out = run(x, ask(8, algorithm), {}, 2);
+      CHECK(out.result.status == Status::nonfinite && out.result.offset == 299999);
+    }
+  }
+}
+
 static void starts_reach_fixed_points() {
   const std::vector<float> x = normal(9, 50000);
   for (const KmeansStart start : {KmeansStart::linear, KmeansStart::density, KmeansStart::random,
@@ -511,6 +553,8 @@ int main() {
   threads_and_levels_agree();
   optimum_against_the_textbook();
   histogram_of_many();
+  few_distinct_values_are_kept_exactly();
+  few_distinct_values_hide_nothing_that_is_not_finite();
   starts_reach_fixed_points();
   return finish();
 }
