@@ -15,13 +15,15 @@ import {
 } from './decode/decode.js'
 import { DeepCompressionError, printable } from './errors.js'
 import { openBytes } from './models/source.js'
-import { resolveJob, throwIfAborted } from './native/job.js'
+import { JOB_KEYS, resolveJob, throwIfAborted } from './native/job.js'
 import type { Report } from './report.js'
 import type { JobOptions, QuantizedTensor } from './tensor.js'
 
 export interface OpenOptions {
   limits?: Partial<Limits>
 }
+
+export type ArchiveDecodeOptions = Pick<DecodeOptions, 'out'>
 
 /** One section after `verifySections` looked at it. */
 export interface SectionCheck {
@@ -145,12 +147,20 @@ export class Archive {
     }
   }
 
-  /** One tensor, dense, in C order. Its checksums are checked first. */
-  async decode(name: string, job?: JobOptions): Promise<Float32Array<ArrayBuffer>> {
+  /**
+   * One tensor, dense, in C order. Its checksums are checked first.
+   *
+   * @param job with `out`, an array of exactly the tensor's elements, that is filled and answered: a fresh array costs more time than
+   *   the decoding. It must not be read, changed or transferred before the promise settles; after an error its contents are open.
+   */
+  async decode(name: string, job?: JobOptions & ArchiveDecodeOptions): Promise<Float32Array<ArrayBuffer>> {
     const parsed = this.use()
-    const resolved = resolveJob(job)
+    const { out, ...rest } = assert.options<JobOptions & ArchiveDecodeOptions>('job', job, [...JOB_KEYS, 'out'])
+    const resolved = resolveJob(rest)
     const tensor = this.tensor(parsed, name)
-    return this.payload(parsed, tensor, (payload, options) => decodeTensor(tensor, payload, options, resolved))
+    return this.payload(parsed, tensor, (payload, options) =>
+      decodeTensor(tensor, payload, out === undefined ? options : { ...options, out }, resolved),
+    )
   }
 
   /**

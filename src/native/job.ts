@@ -23,7 +23,7 @@ export interface ResolvedJob {
   readonly copyShared: boolean
 }
 
-const JOB_KEYS = ['signal', 'onProgress', 'threads', 'consume', 'copyShared'] as const
+export const JOB_KEYS = ['signal', 'onProgress', 'threads', 'consume', 'copyShared'] as const
 const MAX_THREADS = 64
 const PROGRESS_INTERVAL_MS = 50
 /** Larger inputs are copied in slices of this size, one a turn of the event loop, so that no turn is long. */

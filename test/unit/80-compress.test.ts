@@ -282,4 +282,18 @@ describe('compress', () => {
       expect.objectContaining({ code: 'ERR_DC_ARG', message: expect.stringContaining(message) }),
     )
   })
+
+  it('13 decode fills the array it is given, and takes no other than one of the right kind and length', async () => {
+    const values = weights(5000, 13)
+    using archive = await compress([tensor('w', [5000], values), tensor('none', [0], [])], { rules: [] })
+    const out = new Float32Array(5000).fill(NaN)
+    expect(await archive.decode('w', { out, threads: 2 })).toBe(out)
+    expect(out).toEqual(values)
+    const empty = new Float32Array(0)
+    expect(await archive.decode('none', { out: empty })).toBe(empty)
+    await expect(archive.decode('w', { out: empty })).rejects.toMatchObject({ code: 'ERR_DC_ARG', section: 'out' })
+    await expect(archive.decode('w', { out: [] as never })).rejects.toMatchObject({ code: 'ERR_DC_TYPE' })
+    await expect(archive.decode('w', { outs: out } as never)).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
+    await expect(archive.decode('w', null as never)).rejects.toMatchObject({ code: 'ERR_DC_TYPE' })
+  })
 })
