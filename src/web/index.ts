@@ -14,6 +14,21 @@ export interface WebOptions {
   allowNonFinite?: boolean
 }
 
+function checkOptions(options: WebOptions): void {
+  const refuse = (what: string) => {
+    throw new DeepCompressionError('ARG', what, { section: 'options' })
+  }
+  if (typeof options !== 'object' || options === null) refuse('options must be an object')
+  for (const key of Object.keys(options)) {
+    if (key !== 'limits' && key !== 'allowNonFinite') {
+      refuse(`options has an unknown key ${printable(key)}; known: limits, allowNonFinite`)
+    }
+  }
+  if (options.allowNonFinite !== undefined && typeof options.allowNonFinite !== 'boolean') {
+    refuse('options.allowNonFinite must be true or false')
+  }
+}
+
 /** By tag and not by `instanceof`: the bytes may come from another realm (a frame, a worker's vm context). */
 function bytesOf(file: unknown): Uint8Array {
   const tag = Object.prototype.toString.call(file)
@@ -41,12 +56,13 @@ export class WebArchive {
   private readonly parsed: ParsedArchive
   private readonly limits: Readonly<Limits>
 
-  /** Checks envelope and header; throws the error of the first rule that is broken. */
+  /** Checks envelope and header; throws the error of the first rule that is broken, ERR_DC_ARG for unknown options. */
   constructor(
     file: Uint8Array | ArrayBuffer,
     private readonly options: WebOptions = {},
   ) {
     this.file = bytesOf(file)
+    checkOptions(options)
     this.limits = resolveLimits(options.limits)
     this.parsed = parseArchive(this.file, options.limits)
   }

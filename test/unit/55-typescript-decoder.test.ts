@@ -115,6 +115,14 @@ describe('tensors by hand', () => {
     expect(code(() => openArchive(dense(0b00110100)).decode('w'))).toBe('ERR_DC_VALUE')
   })
 
+  test('refuses options it does not know', () => {
+    const file = sparse(0b0001, 0b0100)
+    for (const options of [{ limit: {} }, { allowNonFinite: 1 }, { limits: { most: 1 } }, null]) {
+      expect(code(() => openArchive(file, options as never))).toBe('ERR_DC_ARG')
+    }
+    expect(openArchive(file, { allowNonFinite: true, limits: {} }).tensors.size).toBe(1)
+  })
+
   test('12. relative: a filler of gap 3, then code 1 at once, is the value 1 at position 4', () => {
     // b = 2: gap symbols 3, 0 as 11 00; entry symbols 0, 2 as 00 10 low first.
     const relative = (gaps: number, codes: number) =>
