@@ -35,6 +35,8 @@ inline float bits_float(uint32_t u) noexcept {
   return v;
 }
 
+inline bool is_finite(float x) noexcept { return (float_bits(x) & 0x7f800000u) != 0x7f800000u; }
+
 #if defined(__GNUC__) || defined(__clang__)
 inline int count_trailing_zeros(uint64_t v) noexcept { return __builtin_ctzll(v); }
 inline int count_leading_zeros(uint64_t v) noexcept { return __builtin_clzll(v); }

@@ -7,81 +7,55 @@ namespace dc {
 
 namespace {
 
-class PruneTask : public AsyncTask {
+template <typename Amount>
+using Prune = Result (*)(const Job&, const float*, size_t, Amount, uint32_t*, Pruned*);
+
+// One of the three ways to prune; `amount` is what decides in it.
+template <typename Amount>
+class PruneTask final : public AsyncTask {
  public:
+  explicit PruneTask(Prune<Amount> prune) : prune_(prune) {}
   View<const float> values;
+  Amount amount = 0;
   View<uint32_t> mask;
   View<double> result;
 
- protected:
-  Result answer(const Result& done, const Pruned& pruned) noexcept {
+  Result execute(const Job& running) noexcept override {
+    Pruned pruned;
+    const Result done = prune_(running, values.data, values.size, amount, mask.data, &pruned);
     result.data[0] = static_cast<double>(pruned.kept);
     result.data[1] = pruned.threshold;
     return done;
   }
+
+ private:
+  Prune<Amount> prune_;
 };
 
-class PruneToCountTask final : public PruneTask {
- public:
-  uint64_t keep = 0;
-  Result execute(const Job& running) noexcept override {
-    Pruned pruned;
-    return answer(prune_to_count(running, values.data, values.size, keep, mask.data, &pruned), pruned);
-  }
-};
-
-class PruneBelowTask final : public PruneTask {
- public:
-  double threshold = 0;
-  Result execute(const Job& running) noexcept override {
-    Pruned pruned;
-    return answer(prune_below(running, values.data, values.size, threshold, mask.data, &pruned), pruned);
-  }
-};
-
-class PruneBelowDeviationsTask final : public PruneTask {
- public:
-  double factor = 0;
-  Result execute(const Job& running) noexcept override {
-    Pruned pruned;
-    return answer(prune_below_deviations(running, values.data, values.size, factor, mask.data, &pruned), pruned);
-  }
-};
-
-// Arguments 0, 2 and 3 of all three.
-void take_arrays(Arguments& args, PruneTask& task) {
-  task.values = args.f32(0);
-  task.mask = args.u32_out(2);
-  task.result = args.f64_out(3);
-  args.require(task.mask.size == mask_words(task.values.size), "the mask must have one bit a value");
-  args.require(task.result.size == 2, "result must be a Float64Array(2)");
+// (values: Float32Array, amount, mask: Uint32Array, result: Float64Array(2), ...job)
+template <typename Amount>
+Napi::Value run_prune(const Napi::CallbackInfo& info, Prune<Amount> prune, Amount (Arguments::*amount)(size_t)) {
+  Arguments args(info, 7);
+  auto task = std::make_unique<PruneTask<Amount>>(prune);
+  task->values = args.f32(0);
+  task->mask = args.u32_out(2);
+  task->result = args.f64_out(3);
+  args.require(task->mask.size == mask_words(task->values.size), "the mask must have one bit a value");
+  args.require(task->result.size == 2, "result must be a Float64Array(2)");
+  task->amount = (args.*amount)(1);
+  return args.run(std::move(task));
 }
 
-// pruneToCount(values: Float32Array, keep, mask: Uint32Array, result: Float64Array(2), ...job)
 Napi::Value prune_to_count_call(const Napi::CallbackInfo& info) {
-  Arguments args(info, 7);
-  auto task = std::make_unique<PruneToCountTask>();
-  take_arrays(args, *task);
-  task->keep = args.whole(1);
-  return args.run(std::move(task));
+  return run_prune<uint64_t>(info, prune_to_count, &Arguments::whole);
 }
 
-// pruneBelow(values: Float32Array, threshold, mask: Uint32Array, result: Float64Array(2), ...job)
 Napi::Value prune_below_call(const Napi::CallbackInfo& info) {
-  Arguments args(info, 7);
-  auto task = std::make_unique<PruneBelowTask>();
-  take_arrays(args, *task);
-  task->threshold = args.number(1);
-  return args.run(std::move(task));
+  return run_prune<double>(info, prune_below, &Arguments::number);
 }
 
-// pruneBelowDeviations(values: Float32Array, factor, mask: Uint32Array, result: Float64Array(2), ...job)
 Napi::Value prune_below_deviations_call(const Napi::CallbackInfo& info) {
-  Arguments args(info, 7);
-  auto task = std::make_unique<PruneBelowDeviationsTask>();
-  take_arrays(args, *task);
-  task->factor = args.number(1);
-  return args.run(std::move(task));
+  return run_prune<double>(info, prune_below_deviations, &Arguments::number);
 }
 
 }  // namespace

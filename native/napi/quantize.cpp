@@ -68,9 +68,8 @@ Napi::Value kmeans_1d_call(const Napi::CallbackInfo& info) {
 }
 
 // kmeansGroups(values: Float32Array, mask: Uint32Array | null, weights: Float32Array | null, groupSize, clusters,
-// maxIterations, centroids: Float32Array(groups * clusters),
-//              counts: Uint32Array(groups * clusters), used: Uint32Array(groups), inertia: Float64Array(groups),
-//              ...job)
+//              maxIterations, centroids: Float32Array(groups * clusters), counts: Uint32Array(groups * clusters),
+//              used: Uint32Array(groups), inertia: Float64Array(groups), ...job)
 class KmeansGroupsTask final : public AsyncTask {
  public:
   GroupsRequest request;

@@ -11,14 +11,9 @@
 
 namespace dc {
 
-static bool finite_bits(uint32_t u) noexcept { return (u & 0x7fffffffu) < 0x7f800000u; }
-
 void assignment_thresholds(const float* centroids, uint32_t k, float* thresholds) noexcept {
   for (uint32_t i = 0; i + 1 < k; i++) {
-    const double middle = (static_cast<double>(centroids[i]) + static_cast<double>(centroids[i + 1])) / 2;
-    float t = static_cast<float>(middle);
-    // Rounded up: one float down in the order of the keys.
-    if (static_cast<double>(t) > middle) t = key_float(float_key(t) - 1);
+    const float t = midpoint_threshold(centroids[i], centroids[i + 1]);
     thresholds[i] = t == 0 ? 0.0f : t;
   }
 }
@@ -55,6 +50,19 @@ uint32_t assign_from(uint32_t first, float x, const float* thresholds, uint32_t 
     }
   }
   return low;
+}
+
+void assign_crowded(const AssignTable& table, const float* values, const uint32_t* cells, unsigned crowded, void* codes,
+                    unsigned code_bytes) noexcept {
+  for (unsigned lane = 0; crowded != 0; lane++, crowded >>= 1) {
+    if (!(crowded & 1)) continue;
+    const uint32_t code = assign_from(table.entries[cells[lane]] & ~kCrowded, values[lane], table.thresholds, table.k);
+    if (code_bytes == 1) {
+      static_cast<uint8_t*>(codes)[lane] = static_cast<uint8_t>(code);
+    } else {
+      static_cast<uint16_t*>(codes)[lane] = static_cast<uint16_t>(code);
+    }
+  }
 }
 
 // A table with more entries than this would not pay.
@@ -119,7 +127,7 @@ static bool assign_search(const AssignTable& table, const float* values, size_t 
                           unsigned code_bytes) noexcept {
   bool finite = true;
   for (size_t i = 0; i < count; i++) {
-    finite &= finite_bits(float_bits(values[i]));
+    finite &= is_finite(values[i]);
     store_code(codes, i, assign_one(values[i], table.thresholds, table.k), code_bytes);
   }
   return finite;
@@ -131,7 +139,7 @@ static bool assign_cells(const AssignTable& table, const float* values, size_t c
   bool finite = true;
   for (size_t i = 0; i < count; i++) {
     const uint32_t key = float_key(values[i]);
-    finite &= finite_bits(float_bits(values[i]));
+    finite &= is_finite(values[i]);
     uint32_t cell = key >> table.shift;
     cell = cell > table.base ? cell - table.base : 0;
     if (cell >= table.cells) cell = table.cells - 1;
@@ -222,8 +230,7 @@ static Result check_arguments(const float* centroids, uint32_t k, unsigned code_
   if (k < 1 || k > kMaxCentroids) return fail(Status::arg);
   if (code_bytes != 2 && !(code_bytes == 1 && k <= 256)) return fail(Status::arg);
   for (uint32_t i = 0; i < k; i++) {
-    if (!finite_bits(float_bits(centroids[i])) || (i > 0 && centroids[i] < centroids[i - 1]))
-      return fail(Status::arg, i);
+    if (!is_finite(centroids[i]) || (i > 0 && centroids[i] < centroids[i - 1])) return fail(Status::arg, i);
   }
   return {};
 }
@@ -274,7 +281,7 @@ Result assign_by_thresholds(const Job& job, const float* values, size_t count, c
              : assign_run(job.level, table, values + first, here, block_codes, code_bytes);
     if (!finite) {
       size_t i = 0;
-      while (finite_bits(float_bits(values[first + i])) || (mask && !mask_bit(mask, first + i))) i++;
+      while (is_finite(values[first + i]) || (mask && !mask_bit(mask, first + i))) i++;
       note_lowest(nonfinite, first + i);
     }
     job.report(b + 1, blocks);

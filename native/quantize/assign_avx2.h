@@ -34,22 +34,12 @@ DC_TARGET_AVX2 static bool assign_cells_avx2(const AssignTable* table, const flo
     cell = _mm256_min_epu32(cell, last);
     const __m256i entry = _mm256_i32gather_epi32((const int*)entries, cell, 4);
     const __m256i code = _mm256_srl_epi32(_mm256_add_epi32(entry, _mm256_and_si256(key, low)), shift);
-    unsigned crowded = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(entry));
+    const unsigned crowded = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(entry));
     store_codes_avx2(code, i, codes, code_bytes);
     if (DC_UNLIKELY(crowded != 0)) {
       alignas(64) uint32_t lanes[8];
       _mm256_store_si256((__m256i*)lanes, cell);
-      do {
-        const unsigned lane = (unsigned)__builtin_ctz(crowded);
-        const uint32_t below = entries[lanes[lane]] & ~kCrowded;
-        const uint32_t found = assign_from(below, values[i + lane], table->thresholds, table->k);
-        if (code_bytes == 1) {
-          ((uint8_t*)codes)[i + lane] = (uint8_t)found;
-        } else {
-          ((uint16_t*)codes)[i + lane] = (uint16_t)found;
-        }
-        crowded &= crowded - 1;
-      } while (crowded != 0);
+      assign_crowded(*table, values + i, lanes, crowded, (uint8_t*)codes + i * code_bytes, code_bytes);
     }
   }
   return _mm256_testz_si256(bad, bad);

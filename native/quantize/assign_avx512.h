@@ -35,21 +35,11 @@ DC_TARGET_AVX512 static bool assign_cells_avx512(const AssignTable* table, const
     } else {
       _mm256_storeu_si256((__m256i*)((uint16_t*)codes + i), _mm512_cvtepi32_epi16(code));
     }
-    unsigned crowded = _mm512_movepi32_mask(entry);
+    const unsigned crowded = _mm512_movepi32_mask(entry);
     if (DC_UNLIKELY(crowded != 0)) {
       alignas(64) uint32_t lanes[16];
       _mm512_store_si512((__m512i*)lanes, cell);
-      do {
-        const unsigned lane = (unsigned)__builtin_ctz(crowded);
-        const uint32_t below = entries[lanes[lane]] & ~kCrowded;
-        const uint32_t found = assign_from(below, values[i + lane], table->thresholds, table->k);
-        if (code_bytes == 1) {
-          ((uint8_t*)codes)[i + lane] = (uint8_t)found;
-        } else {
-          ((uint16_t*)codes)[i + lane] = (uint16_t)found;
-        }
-        crowded &= crowded - 1;
-      } while (crowded != 0);
+      assign_crowded(*table, values + i, lanes, crowded, (uint8_t*)codes + i * code_bytes, code_bytes);
     }
   }
   return bad == 0;

@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "../base/bits.h"
+#include "order.h"
 
 namespace dc {
 
@@ -24,13 +24,6 @@ struct AssignTable {
   unsigned shift;
 };
 
-// Orders as floats do; -0 just below +0, which no threshold lies between.
-inline uint32_t float_key(float x) noexcept {
-  const uint32_t u = float_bits(x);
-  return u & 0x80000000u ? ~u : u | 0x80000000u;
-}
-inline float key_float(uint32_t key) noexcept { return bits_float(key & 0x80000000u ? key & 0x7fffffffu : ~key); }
-
 constexpr uint32_t kCrowded = 0x80000000u;
 
 // Up to this many centroids fit a register or two, and no table is made: the kernel compares with all of them at once.
@@ -39,5 +32,10 @@ constexpr uint32_t kRegisterCentroidsAvx2 = 16;
 
 // The search from threshold `first` on, for values in a crowded cell.
 uint32_t assign_from(uint32_t first, float x, const float* thresholds, uint32_t k) noexcept;
+
+// The codes of a vector's lanes that fell into crowded cells (a bit each): values[i], codes[i] and cells[i] belong to
+// lane i.
+void assign_crowded(const AssignTable& table, const float* values, const uint32_t* cells, unsigned crowded, void* codes,
+                    unsigned code_bytes) noexcept;
 
 }  // namespace dc

@@ -23,7 +23,7 @@ Result few_values(const Job& job, const float* from, size_t count, uint32_t limi
     uint32_t place = float_bits(value) * 0x9e3779b1u >> (32 - kPlacesLog2);
     while (places[place] && seen[places[place] - 1] != value) place = (place + 1) % (1u << kPlacesLog2);
     if (!places[place]) {
-      if (found == limit || (float_bits(value) & 0x7f800000u) == 0x7f800000u) return {};
+      if (found == limit || !is_finite(value)) return {};
       seen[found] = value;
       times[found] = 0;
       places[place] = static_cast<uint16_t>(++found);

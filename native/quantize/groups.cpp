@@ -12,8 +12,6 @@ namespace dc {
 
 namespace {
 
-bool is_finite(float x) noexcept { return (float_bits(x) & 0x7f800000u) != 0x7f800000u; }
-
 // What one thread needs, kept from group to group.
 struct Worker {
   SmallGroup small;

@@ -5,15 +5,25 @@
 
 namespace dc {
 
-// A key that orders as the float does, with -0 equal to +0. Inside a run of keys that share their top 12 bits (sign,
-// exponent, 3 bits of mantissa) the value is first_value + (key - first_key) * ulp, with one ulp for the whole run.
-inline uint32_t order_key(float x) noexcept {
-  uint32_t u = float_bits(x);
-  if (u == 0x80000000u) u = 0;
+// A key that orders as the float does, -0 just below +0.
+inline uint32_t float_key(float x) noexcept {
+  const uint32_t u = float_bits(x);
   return u & 0x80000000u ? ~u : u | 0x80000000u;
 }
 
+// The same with -0 equal to +0. Inside a run of keys that share their top 12 bits (sign,
+// exponent, 3 bits of mantissa) the value is first_value + (key - first_key) * ulp, with one ulp for the whole run.
+inline uint32_t order_key(float x) noexcept { return float_bits(x) == 0x80000000u ? 0x80000000u : float_key(x); }
+
 inline float key_value(uint32_t key) noexcept { return bits_float(key & 0x80000000u ? key & 0x7fffffffu : ~key); }
+
+// The largest float that is not above the midpoint of a < b: a value x belongs to a when x <= it. A
+// midpoint that rounds to -0 lies below every zero.
+inline float midpoint_threshold(float a, float b) noexcept {
+  const double middle = (static_cast<double>(a) + static_cast<double>(b)) / 2;
+  const float rounded = static_cast<float>(middle);
+  return static_cast<double>(rounded) <= middle ? rounded : key_value(float_key(rounded) - 1);
+}
 
 constexpr uint32_t kKeyOfZero = 0x80000000u;
 constexpr uint32_t kFirstFiniteKey = 0x00800000u;  // -FLT_MAX

@@ -12,8 +12,6 @@ namespace dc {
 
 namespace {
 
-bool is_finite(float x) noexcept { return (float_bits(x) & 0x7f800000u) != 0x7f800000u; }
-
 // The values of a word of the mask that take part: one bit each.
 uint32_t members_of(const float* values, size_t count, uint32_t mask, bool ignore_zeros) noexcept {
   if (count < 32) mask &= (1u << count) - 1;
@@ -353,13 +351,6 @@ size_t first_above(const float* values, size_t count, float threshold, size_t hi
     }
   }
   return low;
-}
-
-float midpoint_threshold(float a, float b) noexcept {
-  const double middle = (static_cast<double>(a) + static_cast<double>(b)) / 2;
-  const float rounded = static_cast<float>(middle);
-  if (static_cast<double>(rounded) <= middle) return rounded;
-  return key_value(order_key(rounded) - 1);
 }
 
 }  // namespace dc

@@ -57,7 +57,4 @@ void sort_small(uint32_t* keys, size_t count, unsigned bits, uint32_t* scratch) 
 // First index whose value is above `threshold`, searched outwards from `hint`.
 size_t first_above(const float* values, size_t count, float threshold, size_t hint) noexcept;
 
-// The largest float that is not above the midpoint of a < b: a value x belongs to a when x <= it.
-float midpoint_threshold(float a, float b) noexcept;
-
 }  // namespace dc

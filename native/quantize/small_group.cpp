@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "cells.h"
-#include "points.h"
+#include "order.h"
 #include "small_group_avx2.h"
 #include "small_group_avx512.h"
 
@@ -44,8 +44,9 @@ void find_cells(const float* values, size_t count, float centre, float scale, ui
 
 // For each place of a band: the best place of the band before to begin a cluster at that ends here, by what the
 // cluster's mean saves, sum^2 / weight; the first of equals.
-void band_step(const double* from_weight, const double* from_sum, const double* from_gain, const double* to_weight,
-               const double* to_sum, uint32_t band, double* gain, uint8_t* from) noexcept {
+void band_step_scalar(const double* from_weight, const double* from_sum, const double* from_gain,
+                      const double* to_weight, const double* to_sum, uint32_t band, double* gain,
+                      uint8_t* from) noexcept {
   for (uint32_t b = 0; b < band; b++) {
     double best = -INFINITY;
     uint8_t who = 0;
@@ -57,6 +58,20 @@ void band_step(const double* from_weight, const double* from_sum, const double* 
     gain[b] = best;
     from[b] = who;
   }
+}
+
+void band_step(CpuLevel level, const double* from_weight, const double* from_sum, const double* from_gain,
+               const double* to_weight, const double* to_sum, uint32_t band, double* gain, uint8_t* from) noexcept {
+#if DC_X86
+  if (level >= CpuLevel::avx512) {
+    return band_step_avx512(from_weight, from_sum, from_gain, to_weight, to_sum, band, gain, from);
+  }
+  if (level >= CpuLevel::avx2) {
+    return band_step_avx2(from_weight, from_sum, from_gain, to_weight, to_sum, band, gain, from);
+  }
+#endif
+  (void)level;
+  band_step_scalar(from_weight, from_sum, from_gain, to_weight, to_sum, band, gain, from);
 }
 
 // best[b] = max over a of before[a] + saved[a * stride + b]; what cannot be is minus infinity. `stride` is a multiple
@@ -269,17 +284,7 @@ void SmallGroup::move_borders(CpuLevel level, const double* weight, const double
       if (i == 1) {
         for (uint32_t j = 0; j < band; j++) gain[j] = s[j] * s[j] / w[j];
       } else {
-        const double *const pw = weight + previous, *const ps = sum + previous;
-#if DC_X86
-        if (level >= CpuLevel::avx512) {
-          band_step_avx512(pw, ps, gains[~i & 1], w, s, band, gain, from);
-        } else if (level >= CpuLevel::avx2) {
-          band_step_avx2(pw, ps, gains[~i & 1], w, s, band, gain, from);
-        } else
-#endif
-        {
-          band_step(pw, ps, gains[~i & 1], w, s, band, gain, from);
-        }
+        band_step(level, weight + previous, sum + previous, gains[~i & 1], w, s, band, gain, from);
       }
       previous = here;
     }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { squaredError } from '../../src/bench/kmeans'
 import { generate } from '../../src/bench/workload'
-import { expandSync, kmeans1d, kmeans1dSync, sharedWeights, sharedWeightsSync } from '../../src/index'
+import { assignSync, expandSync, kmeans1d, kmeans1dSync, sharedWeights, sharedWeightsSync } from '../../src/index'
 
 const sorted = (values: Iterable<number>) => Float32Array.from(values).sort()
 
@@ -134,6 +134,15 @@ describe('kmeans1d', () => {
     // Few enough values are their own cells: the optimum itself, up to the rounding of the centroids.
     expect(kmeans1dSync(Float32Array.of(0, 1, 10, 11, 30), { clusters: 3 }).gapBound).toBeLessThan(1e-9)
     expect(kmeans1dSync(Float32Array.of(0, 1), { clusters: 2 }).gapBound).toBe(0)
+  })
+
+  test('9c. zero beside the least negative number goes to its own centroid, as assign says', () => {
+    const tiny = Math.fround(1e-45)
+    const values = Float32Array.of(-tiny, 0, tiny)
+    const result = kmeans1dSync(values, { clusters: 2, algorithm: 'lloyd', init: Float32Array.of(-tiny, 0) })
+    expect([...result.centroids]).toEqual([-tiny, 0])
+    expect([...result.counts]).toEqual([1, 2])
+    expect([...assignSync(values, result.centroids)]).toEqual([0, 1, 1])
   })
 })
 
