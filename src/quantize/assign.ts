@@ -77,6 +77,18 @@ export async function assignOwned(
   return codes
 }
 
+/** `assignOwned`, run now. */
+export function assignOwnedNow(
+  values: Float32Array<ArrayBuffer>,
+  mask: Uint32Array<ArrayBuffer> | null,
+  centroids: Float32Array<ArrayBuffer>,
+  job: ResolvedJob,
+): Codes {
+  const codes = codesFor(centroids.length, mask ? countKept(mask, values.length) : values.length)
+  runNow({ stage: 'assign' }, job, assignCall(values, mask, centroids, codes))
+  return codes
+}
+
 /**
  * The index of each value's nearest centroid; of two equally near ones the lower. `centroids` must ascend. The border between
  * centroids i and i + 1 is the largest float32 not above their float64 midpoint, on every processor. Answers bytes for up to
@@ -111,9 +123,7 @@ export function assignSync(
   const book = ascending('centroids', checkedCodebook('centroids', centroids, job.copyShared))
   const kept = mask ? ownedInputNow(checkedMask('options.mask', mask, checked.length, job.copyShared)) : null
   refuseLargeSync('values', checked, force)
-  const codes = codesFor(book.length, kept ? countKept(kept, checked.length) : checked.length)
-  runNow({ stage: 'assign' }, job, assignCall(ownedInputNow(checked), kept, book, codes))
-  return codes
+  return assignOwnedNow(ownedInputNow(checked), kept, book, job)
 }
 
 function resolveExpand(codes: unknown, codebook: unknown, count: unknown, mask: unknown, job: ResolvedJob) {

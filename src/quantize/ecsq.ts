@@ -12,6 +12,7 @@ import {
 } from '../native/job.js'
 import { countKept } from '../prune/mask.js'
 import type { JobOptions } from '../tensor.js'
+import { resolveSides } from './sides.js'
 
 export interface EcsqOptions {
   /** Centroids at the most, 1 to 256. Default 256. */
@@ -53,20 +54,12 @@ export function resolveEcsq(values: Float32Array, options: EcsqOptions, copyShar
   if ((given.lambda === undefined) === (given.squaredError === undefined)) {
     throw new DeepCompressionError('ARG', 'options needs one of lambda and squaredError', { section: 'options' })
   }
-  if (values.length > 2 ** 32 - 1) {
-    throw new DeepCompressionError('ARG', `values must have at most 4294967295 entries, got ${values.length}`)
-  }
-  const words = Math.ceil(values.length / 32)
-  if (given.mask !== undefined && assert.uint32('options.mask', given.mask, copyShared).length !== words) {
-    throw new DeepCompressionError('ARG', `options.mask must have ${words} words, got ${given.mask.length}`, {
-      section: 'options.mask',
-    })
-  }
+  const { mask } = resolveSides(values, given.mask === undefined ? {} : { mask: given.mask }, copyShared)
   return Object.freeze({
     clusters: given.clusters === undefined ? 256 : assert.whole('options.clusters', given.clusters, 1, 256),
     lambda: given.lambda === undefined ? 0 : assert.finite('options.lambda', given.lambda, 0),
     budget: given.squaredError === undefined ? -1 : assert.finite('options.squaredError', given.squaredError, 0),
-    mask: (given.mask ?? null) as Uint32Array<ArrayBuffer> | null,
+    mask,
   })
 }
 

@@ -4,7 +4,7 @@ import { binding, type Done } from '../native/binding.js'
 import { ownedInput, ownedInputNow, refuseLargeSync, resolveJob, runJob, runNow } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
 import { MAX_CLUSTERS } from './kmeans.js'
-import { type ResolvedSides, resolveSides, type Sides } from './sides.js'
+import { ownedSides, ownedSidesNow, type ResolvedSides, resolveSides, type Sides } from './sides.js'
 
 /** `weights` and `mask`: over all values, whatever the groups. */
 export interface KmeansGroupsOptions extends Sides {
@@ -83,12 +83,8 @@ export async function kmeans1dGroups(
   const { result, sides, caller } = prepare(checked, options, resolvedJob.copyShared)
   binding()
   const total = checked.length
-  const [input, weights, mask] = await Promise.all([
-    ownedInput('values', checked, resolvedJob),
-    sides.weights && ownedInput('options.weights', sides.weights, resolvedJob),
-    sides.mask && ownedInput('options.mask', sides.mask, resolvedJob),
-  ])
-  await runJob({ stage: 'kmeans1dGroups', total }, resolvedJob, caller(input, { weights, mask }))
+  const [input, own] = await Promise.all([ownedInput('values', checked, resolvedJob), ownedSides(sides, resolvedJob)])
+  await runJob({ stage: 'kmeans1dGroups', total }, resolvedJob, caller(input, own))
   return result
 }
 
@@ -103,8 +99,6 @@ export function kmeans1dGroupsSync(
   const checked = assert.float32('values', values, resolvedJob.copyShared)
   const { result, sides, caller } = prepare(checked, options, resolvedJob.copyShared)
   refuseLargeSync('values', checked, force)
-  const weights = sides.weights && ownedInputNow(sides.weights)
-  const mask = sides.mask && ownedInputNow(sides.mask)
-  runNow({ stage: 'kmeans1dGroups' }, resolvedJob, caller(ownedInputNow(checked), { weights, mask }))
+  runNow({ stage: 'kmeans1dGroups' }, resolvedJob, caller(ownedInputNow(checked), ownedSidesNow(sides)))
   return result
 }

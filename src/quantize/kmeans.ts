@@ -11,7 +11,7 @@ import {
   runNow,
 } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
-import { type ResolvedSides, resolveSides, type Sides } from './sides.js'
+import { ownedSides, ownedSidesNow, type ResolvedSides, resolveSides, type Sides } from './sides.js'
 
 /** In the order of the native enum (native/quantize/kmeans.h). */
 export const KMEANS_ALGORITHMS = ['histogram', 'optimal', 'lloyd', 'sampled', 'fit'] as const
@@ -190,21 +190,37 @@ export function kmeansCaller(values: Float32Array, resolved: ResolvedKmeans, out
     )
 }
 
-/** The caller's arrays made safe for a job on other threads. */
-export async function ownedKmeans(resolved: ResolvedKmeans, job: ResolvedJob): Promise<ResolvedKmeans> {
-  const [weights, mask] = await Promise.all([
-    resolved.weights && ownedInput('options.weights', resolved.weights, job),
-    resolved.mask && ownedInput('options.mask', resolved.mask, job),
-  ])
-  return { ...resolved, weights, mask }
+/** Checked arguments, in arrays that nobody else touches while the job runs. */
+export interface TakenKmeans {
+  input: Float32Array<ArrayBuffer>
+  resolved: ResolvedKmeans
+  job: ResolvedJob
 }
 
-export function ownedKmeansNow(resolved: ResolvedKmeans): ResolvedKmeans {
-  return {
-    ...resolved,
-    weights: resolved.weights && ownedInputNow(resolved.weights),
-    mask: resolved.mask && ownedInputNow(resolved.mask),
-  }
+/** Checks the arguments of a call and takes its arrays, all in the turn of the call: what the caller does to them afterwards is not seen. */
+export async function takeKmeans(values: Float32Array, options: KmeansOptions, job?: JobOptions): Promise<TakenKmeans> {
+  const resolvedJob = resolveJob(job)
+  const checked = assert.float32('values', values, resolvedJob.copyShared)
+  const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
+  binding()
+  const [input, sides] = await Promise.all([
+    ownedInput('values', checked, resolvedJob),
+    ownedSides(resolved, resolvedJob),
+  ])
+  return { input, resolved: { ...resolved, ...sides }, job: resolvedJob }
+}
+
+export function takeKmeansNow(
+  values: Float32Array,
+  options: KmeansOptions,
+  job?: JobOptions & { force?: boolean },
+): TakenKmeans {
+  const { force, ...rest } = job ?? {}
+  const resolvedJob = resolveJob(rest)
+  const checked = assert.float32('values', values, resolvedJob.copyShared)
+  const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
+  refuseLargeSync('values', checked, force)
+  return { input: ownedInputNow(checked), resolved: { ...resolved, ...ownedSidesNow(resolved) }, job: resolvedJob }
 }
 
 /**
@@ -222,6 +238,13 @@ export async function kmeans1dOwned(
   return kmeansResult(resolved.algorithm, out)
 }
 
+/** `kmeans1dOwned`, run now. */
+export function kmeans1dOwnedNow({ input, resolved, job }: TakenKmeans): KmeansResult {
+  const out = kmeansOutputs(resolved.clusters)
+  runNow({ stage: 'kmeans1d' }, job, kmeansCaller(input, resolved, out))
+  return kmeansResult(resolved.algorithm, out)
+}
+
 /**
  * One-dimensional k-means of finite float32 values (at most 2^32 - 1; -0 counts as +0). The result does not depend on the
  * number of threads or on the processor. Fewer distinct values than clusters gives exactly those values and zero error.
@@ -230,16 +253,8 @@ export async function kmeans1dOwned(
  * `ERR_DC_ARG`, `ERR_DC_TYPE`, `ERR_DC_ABORTED`, `ERR_DC_NOMEM`.
  */
 export async function kmeans1d(values: Float32Array, options: KmeansOptions, job?: JobOptions): Promise<KmeansResult> {
-  const resolvedJob = resolveJob(job)
-  const checked = assert.float32('values', values, resolvedJob.copyShared)
-  const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
-  binding()
-  // Both begin in this turn: what the caller does to its arrays afterwards is not seen.
-  const [input, safe] = await Promise.all([
-    ownedInput('values', checked, resolvedJob),
-    ownedKmeans(resolved, resolvedJob),
-  ])
-  return kmeans1dOwned(input, safe, resolvedJob)
+  const taken = await takeKmeans(values, options, job)
+  return kmeans1dOwned(taken.input, taken.resolved, taken.job)
 }
 
 /** `kmeans1d`, run now. Inputs above 64 MiB block the event loop for long and need `{ force: true }`. */
@@ -248,12 +263,5 @@ export function kmeans1dSync(
   options: KmeansOptions,
   job?: JobOptions & { force?: boolean },
 ): KmeansResult {
-  const { force, ...rest } = job ?? {}
-  const resolvedJob = resolveJob(rest)
-  const checked = assert.float32('values', values, resolvedJob.copyShared)
-  const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
-  refuseLargeSync('values', checked, force)
-  const out = kmeansOutputs(resolved.clusters)
-  runNow({ stage: 'kmeans1d' }, resolvedJob, kmeansCaller(ownedInputNow(checked), ownedKmeansNow(resolved), out))
-  return kmeansResult(resolved.algorithm, out)
+  return kmeans1dOwnedNow(takeKmeansNow(values, options, job))
 }

@@ -1,16 +1,14 @@
-import * as assert from '../assert.js'
-import { binding } from '../native/binding.js'
-import { ownedInput, type ResolvedJob, resolveJob } from '../native/job.js'
+import type { ResolvedJob } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
-import { assignOwned, assignSync, type Codes } from './assign.js'
+import { assignOwned, assignOwnedNow, type Codes } from './assign.js'
 import {
   type KmeansOptions,
   type KmeansResult,
   kmeans1dOwned,
-  kmeans1dSync,
-  ownedKmeans,
+  kmeans1dOwnedNow,
   type ResolvedKmeans,
-  resolveKmeans,
+  takeKmeans,
+  takeKmeansNow,
 } from './kmeans.js'
 
 export type SharedWeights = KmeansResult & {
@@ -26,7 +24,7 @@ export async function codesOwned(
   job: ResolvedJob,
   tensor = '',
 ): Promise<Codes> {
-  if (means.kept === 0 && means.used === 0) return new Uint8Array(0)
+  if (means.used === 0) return new Uint8Array(0)
   return assignOwned(values, mask, means.centroids as Float32Array<ArrayBuffer>, job, tensor)
 }
 
@@ -50,16 +48,8 @@ export async function sharedWeights(
   options: KmeansOptions,
   job?: JobOptions,
 ): Promise<SharedWeights> {
-  const resolvedJob = resolveJob(job)
-  const checked = assert.float32('values', values, resolvedJob.copyShared)
-  const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
-  binding()
-  // Both begin in this turn: what the caller does to its arrays afterwards is not seen.
-  const [input, safe] = await Promise.all([
-    ownedInput('values', checked, resolvedJob),
-    ownedKmeans(resolved, resolvedJob),
-  ])
-  return sharedWeightsOwned(input, safe, resolvedJob)
+  const taken = await takeKmeans(values, options, job)
+  return sharedWeightsOwned(taken.input, taken.resolved, taken.job)
 }
 
 /** `sharedWeights`, run now. Inputs above 64 MiB need `{ force: true }`. */
@@ -68,8 +58,9 @@ export function sharedWeightsSync(
   options: KmeansOptions,
   job?: JobOptions & { force?: boolean },
 ): SharedWeights {
-  const means = kmeans1dSync(values, options, job)
-  if (means.kept === 0) return { ...means, codes: new Uint8Array(0) }
-  const mask = options.mask ? { mask: options.mask } : {}
-  return { ...means, codes: assignSync(values, means.centroids, { ...job, ...mask }) }
+  const taken = takeKmeansNow(values, options, job)
+  const means = kmeans1dOwnedNow(taken)
+  if (means.used === 0) return { ...means, codes: new Uint8Array(0) }
+  const centroids = means.centroids as Float32Array<ArrayBuffer>
+  return { ...means, codes: assignOwnedNow(taken.input, taken.resolved.mask, centroids, taken.job) }
 }

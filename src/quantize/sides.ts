@@ -1,5 +1,6 @@
 import * as assert from '../assert.js'
 import { DeepCompressionError } from '../errors.js'
+import { ownedInput, ownedInputNow, type ResolvedJob } from '../native/job.js'
 
 /** What goes beside the values of a clustering. */
 export interface Sides {
@@ -34,4 +35,17 @@ export function resolveSides(values: Float32Array, { weights, mask }: Sides, cop
     weights: (weights ?? null) as Float32Array<ArrayBuffer> | null,
     mask: (mask ?? null) as Uint32Array<ArrayBuffer> | null,
   }
+}
+
+/** The arrays made safe for a job on other threads, in the turn of the call. */
+export async function ownedSides({ weights, mask }: ResolvedSides, job: ResolvedJob): Promise<ResolvedSides> {
+  const [ownWeights, ownMask] = await Promise.all([
+    weights && ownedInput('options.weights', weights, job),
+    mask && ownedInput('options.mask', mask, job),
+  ])
+  return { weights: ownWeights, mask: ownMask }
+}
+
+export function ownedSidesNow({ weights, mask }: ResolvedSides): ResolvedSides {
+  return { weights: weights && ownedInputNow(weights), mask: mask && ownedInputNow(mask) }
 }
