@@ -35,7 +35,9 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     buildJavaScript()
   }
   if (process.argv.includes('--prebuild')) {
+    const musl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime
+    const platform = `${process.platform}-${process.arch}${musl ? '-musl' : ''}`
     mkdirSync(path.join(root, 'prebuilds'), { recursive: true })
-    copyFileSync(path.join(root, ADDON), path.join(root, `prebuilds/${process.platform}-${process.arch}.node`))
+    copyFileSync(path.join(root, ADDON), path.join(root, `prebuilds/${platform}.node`))
   }
 }

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import path from 'node:path'
 import type { NativeBinding } from './binding.js'
 
@@ -20,19 +19,59 @@ export interface Located {
 
 const packageRoot = path.resolve(__dirname, '../..')
 
-function libcSuffix(): string {
-  if (process.platform !== 'linux') return ''
+function platformName(): string {
+  const name = `${process.platform}-${process.arch}`
+  if (process.platform !== 'linux') return name
   const header = (process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined)?.header
-  return header?.glibcVersionRuntime ? '' : '-musl'
+  return header?.glibcVersionRuntime ? name : `${name}-musl`
 }
 
-function candidates(): string[] {
+/**
+ * The binary inside the package, or why there is none. Literal paths, so that bundlers take the files along; inside `try`, so that
+ * they go on without those that are not there.
+ */
+function loadPrebuilt(platform: string): NativeBinding | string {
+  try {
+    switch (platform) {
+      case 'linux-x64':
+        return require('../../prebuilds/linux-x64.node')
+      case 'linux-x64-musl':
+        return require('../../prebuilds/linux-x64-musl.node')
+      case 'linux-arm64':
+        return require('../../prebuilds/linux-arm64.node')
+      case 'linux-arm64-musl':
+        return require('../../prebuilds/linux-arm64-musl.node')
+      case 'darwin-x64':
+        return require('../../prebuilds/darwin-x64.node')
+      case 'darwin-arm64':
+        return require('../../prebuilds/darwin-arm64.node')
+      case 'win32-x64':
+        return require('../../prebuilds/win32-x64.node')
+      default:
+        return 'the package brings no binary for it'
+    }
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+function loadFile(file: string): NativeBinding | string {
+  if (!existsSync(file)) return 'not there'
+  try {
+    return require(file)
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/** Paths in the order in which they are tried, and how each is loaded. */
+function candidates(platform: string): [string, (file: string) => NativeBinding | string][] {
   const forced = process.env.DEEP_COMPRESSION_NATIVE
-  if (forced) return [path.resolve(forced)]
+  if (forced) return [[path.resolve(forced), loadFile]]
   return [
-    path.join(packageRoot, 'build/Release/deep_compression.node'),
-    path.join(packageRoot, `prebuilds/${process.platform}-${process.arch}${libcSuffix()}.node`),
-    path.join(packageRoot, 'native/build/Release/deep_compression.node'),
+    [path.join(packageRoot, 'build/Release/deep_compression.node'), loadFile],
+    [path.join(packageRoot, `prebuilds/${platform}.node`), () => loadPrebuilt(platform)],
+    [path.join(packageRoot, 'native/build/Release/deep_compression.node'), loadFile],
   ]
 }
 
@@ -44,22 +83,12 @@ export function locate(): Located {
   if (process.env.DEEP_COMPRESSION_NATIVE === '0') {
     return { binding: null, path: null, reason: 'DEEP_COMPRESSION_NATIVE=0 asks for the TypeScript reader' }
   }
-  const load = createRequire(__filename)
+  const platform = platformName()
   const met: string[] = []
-  for (const candidate of candidates()) {
-    if (!existsSync(candidate)) {
-      met.push(`${candidate}: not there`)
-      continue
-    }
-    try {
-      return { binding: load(candidate) as NativeBinding, path: candidate, reason: 'loaded' }
-    } catch (error) {
-      met.push(`${candidate}: ${(error as Error).message}`)
-    }
+  for (const [file, load] of candidates(platform)) {
+    const loaded = load(file)
+    if (typeof loaded !== 'string') return { binding: loaded, path: file, reason: 'loaded' }
+    met.push(`${file}: ${loaded.split('\n', 1)[0]}`)
   }
-  return {
-    binding: null,
-    path: null,
-    reason: `no addon for ${process.platform}-${process.arch}${libcSuffix()} could be loaded (${met.join('; ')})`,
-  }
+  return { binding: null, path: null, reason: `no addon for ${platform} could be loaded (${met.join('; ')})` }
 }
