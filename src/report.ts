@@ -19,7 +19,10 @@ export interface LayerReport {
   tableBytes: number
   /** All bytes of this tensor in the file, its padding included. */
   storedBytes: number
-  /** Order-0 entropy of codes and gaps, in bits for the whole tensor: what no code without context can go below. */
+  /** Order-0 entropy of codes and of gaps, in bits for the whole tensor: what no code without context can go below. */
+  codeEntropyBits: number
+  indexEntropyBits: number
+  /** Their sum. */
   entropyBits: number
 }
 
@@ -39,7 +42,9 @@ const COLUMNS: { title: string; of: (l: LayerReport) => string }[] = [
   { title: 'kept', of: (l) => `${percent(l.weights ? l.kept / l.weights : 0)}` },
   { title: 'clusters', of: (l) => (l.clusters ? String(l.clusters) : '-') },
   { title: 'code bits', of: (l) => bits(l.codeBits) },
+  { title: 'bound', of: (l) => bits(l.entries && l.codeEntropyBits / l.entries) },
   { title: 'index bits', of: (l) => bits(l.indexBits) },
+  { title: 'bound', of: (l) => bits(l.entries && l.indexEntropyBits / l.entries) },
   { title: 'entries', of: (l) => count(l.entries) },
   { title: 'fillers', of: (l) => count(l.fillers) },
   { title: 'codes B', of: (l) => count(l.codeBytes) },

@@ -23,6 +23,8 @@ export function layerReport(tensor: TensorDescriptor): LayerReport {
     codebookBytes: tensor.codebookBytes,
     tableBytes: tensor.tableBytes,
     storedBytes: tensor.storedBytes + (tensor.section?.paddingBytes ?? 0),
+    codeEntropyBits: tensor.codeEntropyBits,
+    indexEntropyBits: tensor.indexEntropyBits,
     entropyBits: tensor.codeEntropyBits + tensor.indexEntropyBits,
   }
 }

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { openArchive } from '../../src/index.js'
 import { readModel, writeModel } from '../../src/models/files.js'
 import type { TensorSource } from '../../src/models/model.js'
 import { netValues, readNet, writeNet } from '../../src/models/net.js'
@@ -107,6 +108,8 @@ describe('deepcompress', () => {
       'codebookBytes',
       'tableBytes',
       'storedBytes',
+      'codeEntropyBits',
+      'indexEntropyBits',
       'entropyBits',
     ]) {
       expect([key, typeof fc[key]]).toEqual([key, 'number'])
@@ -142,6 +145,23 @@ describe('deepcompress', () => {
       'fc1.bias',
       'fc1.weight',
     ])
+  })
+
+  it('03b inspect gives the order-0 entropy of codes and gaps beside the bits they take', async () => {
+    const file = await archive('--density', 'fc*=0.08')
+    expect(run(['inspect', 'm.dcz']).out).toMatch(/ code bits +bound +index bits +bound /)
+    const layer = JSON.parse(run(['inspect', 'm.dcz', '--json']).out).layers.at(-1)
+    const opened = await openArchive(file)
+    const { codes } = await opened.decodeShared('fc1.weight')
+    opened.dispose()
+    const counts = new Map<number, number>()
+    for (const code of codes) counts.set(code, (counts.get(code) ?? 0) + 1)
+    let bits = 0
+    for (const n of counts.values()) bits -= n * Math.log2(n / codes.length)
+    expect(codes.length).toBe(1600)
+    expect(Math.abs(layer.codeEntropyBits - bits)).toBeLessThanOrEqual(1)
+    expect(8 * layer.codeBytes).toBeGreaterThan(0.99 * bits)
+    expect(layer.codeEntropyBits + layer.indexEntropyBits).toBe(layer.entropyBits)
   })
 
   it('04 verify says ok, with exit 0', async () => {
