@@ -1,4 +1,4 @@
-import { removeTemporaries } from '../container/save.js'
+import { removeTemporaries } from '../container/temporaries.js'
 import type { JobOptions } from '../tensor.js'
 import { describeError, EXIT, errorLine, exitCodeOf } from './exit-code.js'
 import { ProgressDisplay } from './progress.js'

@@ -1,9 +1,19 @@
-import { createHash, randomBytes } from 'node:crypto'
-import fs from 'node:fs'
-import os from 'node:os'
+import type fs from 'node:fs'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
-import { DeepCompressionError, isDeepCompressionError, printable } from '../errors.js'
+import { DeepCompressionError, printable } from '../errors.js'
+import {
+  errno,
+  ioError,
+  later,
+  now,
+  type Operations,
+  retried,
+  runLater,
+  runNow,
+  type Steps,
+} from './file-operations.js'
+import { forget, identity, remember, temporaryName } from './temporaries.js'
 
 /**
  * Atomic saves (RELIABILITY 3.I, 5.7): an exclusive temporary in the target's folder, mode 0600; a write loop that counts; size
@@ -38,233 +48,6 @@ export interface Saved {
 const WRITE_BYTES = 8 << 20
 const READ_BYTES = 1 << 20
 const MAX_LINKS = 40
-/** EINTR and EAGAIN in a row before they are reported. */
-const MAX_RETRIES = 200
-const ANOTHER_HOST_STALE_MS = 24 * 3600 * 1000
-
-// ---- file operations, in two flavours -----------------------------------------------------------------------------------------
-
-type May<T> = T | Promise<T>
-
-interface Operations {
-  open(file: string, flags: string | number, mode?: number): May<number>
-  write(fd: number, bytes: Uint8Array, from: number, length: number, at: number): May<number>
-  read(fd: number, into: Uint8Array, length: number, at: number): May<number>
-  fstat(fd: number): May<fs.Stats>
-  lstat(file: string): May<fs.Stats>
-  readlink(file: string): May<string>
-  fchmod(fd: number, mode: number): May<void>
-  fchown(fd: number, uid: number, gid: number): May<void>
-  fsync(fd: number): May<void>
-  close(fd: number): May<void>
-  link(from: string, to: string): May<void>
-  rename(from: string, to: string): May<void>
-  unlink(file: string): May<void>
-  pause(milliseconds: number): May<void>
-}
-
-const now: Operations = {
-  open: fs.openSync,
-  write: (fd, bytes, from, length, at) => fs.writeSync(fd, bytes, from, length, at),
-  read: (fd, into, length, at) => fs.readSync(fd, into, 0, length, at),
-  fstat: (fd) => fs.fstatSync(fd),
-  lstat: (file) => fs.lstatSync(file),
-  readlink: (file) => fs.readlinkSync(file),
-  fchmod: fs.fchmodSync,
-  fchown: fs.fchownSync,
-  fsync: fs.fsyncSync,
-  close: fs.closeSync,
-  link: fs.linkSync,
-  rename: fs.renameSync,
-  unlink: fs.unlinkSync,
-  pause: (milliseconds) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds),
-}
-
-function promised<T>(call: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
-  return new Promise((resolve, reject) => call((error, value) => (error ? reject(error) : resolve(value as T))))
-}
-
-const later: Operations = {
-  open: (file, flags, mode) => promised((done) => fs.open(file, flags, mode, done)),
-  write: (fd, bytes, from, length, at) => promised((done) => fs.write(fd, bytes, from, length, at, done)),
-  read: (fd, into, length, at) => promised((done) => fs.read(fd, into, 0, length, at, done)),
-  fstat: (fd) => promised((done) => fs.fstat(fd, done)),
-  lstat: (file) => promised((done) => fs.lstat(file, done)),
-  readlink: (file) => promised((done) => fs.readlink(file, done)),
-  fchmod: (fd, mode) => promised((done) => fs.fchmod(fd, mode, done)),
-  fchown: (fd, uid, gid) => promised((done) => fs.fchown(fd, uid, gid, done)),
-  fsync: (fd) => promised((done) => fs.fsync(fd, done)),
-  close: (fd) => promised((done) => fs.close(fd, done)),
-  link: (from, to) => promised((done) => fs.link(from, to, done)),
-  rename: (from, to) => promised((done) => fs.rename(from, to, done)),
-  unlink: (file) => promised((done) => fs.unlink(file, done)),
-  pause: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
-}
-
-/** A procedure: yields what has to be waited for, gets its value back (or its error thrown). */
-// biome-ignore lint/suspicious/noExplicitAny: a generator has one type for all it yields
-type Steps<T> = Generator<any, T, any>
-
-function runNow<T>(steps: Steps<T>): T {
-  let turn = steps.next()
-  while (!turn.done) turn = steps.next(turn.value)
-  return turn.value
-}
-
-async function runLater<T>(steps: Steps<T>): Promise<T> {
-  let turn = steps.next()
-  while (!turn.done) {
-    let value: unknown
-    try {
-      value = await turn.value
-    } catch (error) {
-      turn = steps.throw(error)
-      continue
-    }
-    turn = steps.next(value)
-  }
-  return turn.value
-}
-
-/** Linux' number of EDQUOT, which libuv has no name for. */
-const QUOTA = -122
-
-function errno(error: unknown): string {
-  const { code, errno } = (error ?? {}) as NodeJS.ErrnoException
-  return errno === QUOTA ? 'EDQUOT' : String(code ?? '')
-}
-
-/** Repeats a call that was interrupted. `close` must not go through here: after EINTR the descriptor is gone. */
-function* retried<T>(io: Operations, call: () => May<T>): Steps<T> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return yield call()
-    } catch (error) {
-      const again = errno(error) === 'EAGAIN'
-      if (tries >= MAX_RETRIES || !(again || errno(error) === 'EINTR')) throw error
-      if (again) yield io.pause(Math.min(20, 1 + tries))
-    }
-  }
-}
-
-/** A failure of the system becomes ours; anything else (an error of the source of the bytes) stays what it is. */
-function ioError(what: string, file: string, error: unknown): unknown {
-  if (isDeepCompressionError(error) || !(error as NodeJS.ErrnoException | null)?.syscall) return error
-  const reason = `${errno(error)}, ${describeErrno(error)}`
-  return new DeepCompressionError('IO', `cannot ${what} ${printable(file)}: ${reason}`, { section: file, cause: error })
-}
-
-/** "no space left on device" out of "ENOSPC: no space left on device, write". */
-function describeErrno(error: unknown): string {
-  if (errno(error) === 'EDQUOT') return 'disk quota exceeded'
-  return /^[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*)?)?$/s.exec((error as Error).message)?.[1] ?? (error as Error).message
-}
-
-// ---- names of temporaries -----------------------------------------------------------------------------------------------------
-
-const TEMPORARY = /^\.dcz-tmp-([0-9a-f]{8})-([0-9]+)-([0-9]+)-[0-9a-f]{16}$/
-
-function firstLine(file: string): string {
-  try {
-    return fs.readFileSync(file, 'latin1').trim()
-  } catch {
-    return ''
-  }
-}
-
-/** Start time of a process in clock ticks (field 22 of Linux' stat), '0' where it cannot be told: pids are used again. */
-function startOf(pid: number): string {
-  const stat = firstLine(`/proc/${pid}/stat`)
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0'
-}
-
-let self: { host: string; start: string; umask: number } | undefined
-
-function identity() {
-  self ??= {
-    host: createHash('sha256')
-      .update(`${os.hostname()}\n${firstLine('/proc/sys/kernel/random/boot_id')}`)
-      .digest('hex')
-      .slice(0, 8),
-    start: startOf(process.pid),
-    // process.umask() would set the mask of all threads for a moment
-    umask: Number.parseInt(/^Umask:\s*([0-7]+)/m.exec(firstLine('/proc/self/status'))?.[1] ?? '022', 8),
-  }
-  return self
-}
-
-function temporaryName(): string {
-  const { host, start } = identity()
-  return `.dcz-tmp-${host}-${process.pid}-${start}-${randomBytes(8).toString('hex')}`
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return errno(error) === 'EPERM'
-  }
-}
-
-/** Temporaries of this process that exist now; removed at its exit, whoever calls it. */
-const living = new Set<string>()
-
-/** Removes every temporary of this process at once: for a signal handler that is about to exit. */
-export function removeTemporaries(): void {
-  for (const file of living) {
-    try {
-      fs.unlinkSync(file)
-    } catch {} // gone already, or cleanup() finds it
-  }
-  living.clear()
-}
-
-function remember(file: string): void {
-  if (living.size === 0) process.on('exit', removeTemporaries)
-  living.add(file)
-}
-
-function forget(file: string): void {
-  living.delete(file)
-  if (living.size === 0) process.removeListener('exit', removeTemporaries)
-}
-
-/**
- * Removes what killed saves left in a folder: temporaries whose process is gone, or that were made on another host (or before
- * a reboot) more than a day ago. Those of running processes stay. Answers the paths it removed.
- */
-export async function cleanup(folder: string): Promise<string[]> {
-  const removed: string[] = []
-  const { host } = identity()
-  let names: string[]
-  try {
-    names = await fs.promises.readdir(folder)
-  } catch (error) {
-    throw ioError('read the folder', folder, error)
-  }
-  for (const name of names) {
-    const parts = TEMPORARY.exec(name)
-    if (!parts) continue
-    const file = path.join(folder, name)
-    const pid = Number(parts[2])
-    try {
-      const stat = await fs.promises.lstat(file)
-      if (!stat.isFile()) continue
-      if (parts[1] === host) {
-        const started = startOf(pid)
-        if (isAlive(pid) && (started === '0' || parts[3] === '0' || started === parts[3])) continue
-      } else if (Date.now() - stat.mtimeMs < ANOTHER_HOST_STALE_MS) continue
-      await fs.promises.unlink(file)
-      removed.push(file)
-    } catch (error) {
-      if (errno(error) !== 'ENOENT') throw ioError('remove', file, error)
-    }
-  }
-  return removed
-}
-
-// ---- the procedure ------------------------------------------------------------------------------------------------------------
 
 /** The file behind a path: symbolic links of the last component followed, also one to a file that is not there yet. */
 function* resolveLinks(io: Operations, target: string): Steps<{ file: string; stat: fs.Stats | null }> {

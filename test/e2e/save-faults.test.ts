@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { cleanup } from '../../src/container/save.js'
+import { cleanup } from '../../src/container/temporaries.js'
 import { type Answer, Saver, Strace, straceRefusal } from '../support/save-process.js'
 
 const OLD = { bytes: 300_000, value: 1 }

@@ -2,7 +2,8 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import fc from 'fast-check'
-import { cleanup, prepareFile, removeTemporaries, saveFile, saveFileSync } from '../../src/container/save.js'
+import { prepareFile, saveFile, saveFileSync } from '../../src/container/save.js'
+import { cleanup, removeTemporaries } from '../../src/container/temporaries.js'
 
 let folder: string
 let target: string
