@@ -2,8 +2,8 @@
 // native/quantize/growth.svg.   node -r ./bench/support/register.cjs bench/growth.ts [--large]
 import { writeFileSync } from 'node:fs'
 import { benchKmeans, type KmeansBenchRow } from '../src/bench/kmeans'
+import { plot, type Series } from '../src/plot'
 import type { KmeansAlgorithm } from '../src/quantize/kmeans'
-import { plot, type Series } from './support/plot'
 
 const names = process.argv.find((argument) => argument.startsWith('--algorithms='))?.slice('--algorithms='.length)
 const algorithms = (names ?? 'histogram,optimal').split(',') as KmeansAlgorithm[]

@@ -2,6 +2,7 @@
 
 #include "../base/mask.h"
 #include "../quantize/expand.h"
+#include "../quantize/sum_by_code.h"
 #include "arguments.h"
 
 namespace dc {
@@ -59,11 +60,37 @@ Napi::Value expand_call(const Napi::CallbackInfo& info) {
   return args.run(std::move(task));
 }
 
+class SumByCodeTask final : public AsyncTask {
+ public:
+  View<const float> values;
+  View<const uint32_t> positions;
+  View<const uint8_t> codes;
+  View<double> sums;
+  Result execute(const Job& running) noexcept override {
+    return sum_by_code(running, values.data, values.size, positions.data, codes.data, codes.size,
+                       static_cast<uint32_t>(sums.size), sums.data);
+  }
+};
+
+// sumByCode(values: Float32Array, positions: Uint32Array | null, codes: Uint8Array, sums: Float64Array, ...job)
+Napi::Value sum_by_code_call(const Napi::CallbackInfo& info) {
+  Arguments args(info, 7);
+  auto task = std::make_unique<SumByCodeTask>();
+  task->values = args.f32(0);
+  task->positions = args.optional_u32(1);
+  task->codes = args.u8(2);
+  task->sums = args.f64_out(3);
+  args.require(!task->positions || task->positions.size == task->codes.size, "there must be one position a code");
+  args.require(task->sums.size <= 256, "at most 256 sums");
+  return args.run(std::move(task));
+}
+
 }  // namespace
 
 void export_assign(Napi::Env env, Napi::Object exports) {
   export_function(env, exports, "assign", assign_call);
   export_function(env, exports, "expand", expand_call);
+  export_function(env, exports, "sumByCode", sum_by_code_call);
 }
 
 }  // namespace dc

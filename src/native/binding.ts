@@ -165,6 +165,14 @@ export interface NativeBinding {
     values: Float32Array,
     ...run: Run
   ): number | undefined
+  /** `sums[c]` becomes the sum of the values whose code is c; `positions` says which value a code is of (null: its own index). */
+  sumByCode(
+    values: Float32Array,
+    positions: Uint32Array | null,
+    codes: Uint8Array,
+    sums: Float64Array,
+    ...run: Run
+  ): number | undefined
   /** `result` gets the exclusive-or of all bits: a yardstick for benches. */
   readPass(values: Float32Array, result: Uint32Array, ...run: Run): number | undefined
 }

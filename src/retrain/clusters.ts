@@ -1,4 +1,7 @@
+import { types } from 'node:util'
 import { DeepCompressionError, printable } from '../errors.js'
+import { locatedBinding } from '../native/binding.js'
+import { resolveJob, runNow } from '../native/job.js'
 import { elementCount, type QuantizedTensor } from '../tensor.js'
 import type { Tensor, Tensor1D, TensorFlow, Variable } from './tensorflow.js'
 
@@ -19,7 +22,9 @@ export interface Assignment {
   readonly shape: readonly number[]
   readonly count: number
   readonly clusters: number
-  readonly positions: Int32Array<ArrayBuffer> | null
+  /** The kept positions twice: a bit a weight, and as numbers, ascending. */
+  readonly mask: Uint32Array<ArrayBuffer> | null
+  readonly positions: Uint32Array<ArrayBuffer> | null
   readonly codes: Uint8Array<ArrayBuffer>
 }
 
@@ -36,14 +41,15 @@ export function readAssignment(tensor: QuantizedTensor, shape: readonly number[]
   const kept = positions?.length ?? count
   if (codes.length !== kept) fail(`there are ${codes.length} codes for ${kept} kept weights`)
   for (let i = 0; i < kept; i++) if (codes[i]! >= codebook.length) fail(`code ${codes[i]} is not in the codebook`)
-  return { shape, count, clusters: codebook.length, positions, codes: codes.slice() }
+  return { shape, count, clusters: codebook.length, mask: mask?.slice() ?? null, positions, codes: codes.slice() }
 }
 
 /** Positions of the one bits, ascending. */
-function keptPositions(mask: Uint32Array, count: number): Int32Array<ArrayBuffer> {
-  const positions: number[] = []
-  for (let i = 0; i < count; i++) if ((mask[i >>> 5]! >>> (i & 31)) & 1) positions.push(i)
-  return Int32Array.from(positions)
+function keptPositions(mask: Uint32Array, count: number): Uint32Array<ArrayBuffer> {
+  const positions = new Uint32Array(count)
+  let kept = 0
+  for (let i = 0; i < count; i++) if ((mask[i >>> 5]! >>> (i & 31)) & 1) positions[kept++] = i
+  return positions.slice(0, kept)
 }
 
 /** Members of each cluster; 1 for an empty one, so that its mean is 0 and not NaN. */
@@ -55,42 +61,100 @@ function memberCounts(assignment: Assignment): Float32Array<ArrayBuffer> {
 
 /** Sums are kept this many times over: neighbours often share a code, and one sum would wait for its own last addition. */
 const LANES = 4
+/** Codes that are summed on their own before they are added to the others. */
+const BLOCK = 65536
 
-/** Sum of the gradients of each cluster, in f64; the order of the additions depends on nothing but the positions. */
-function sumByCode(gradient: ArrayLike<number>, assignment: Assignment): Float64Array<ArrayBuffer> {
+/** Sum of the gradients of each cluster, in f64; the additions and their order are those of native/quantize/sum_by_code.h. */
+export function sumByCode(gradient: ArrayLike<number>, assignment: Assignment): Float64Array<ArrayBuffer> {
+  const { codes, clusters } = assignment
+  const total = new Float64Array(clusters)
+  for (let from = 0; from < codes.length; from += BLOCK) {
+    const sums = sumBlock(gradient, assignment, from, Math.min(codes.length, from + BLOCK))
+    for (let c = 0; c < clusters; c++) {
+      total[c]! += sums[c]! + sums[clusters + c]! + (sums[2 * clusters + c]! + sums[3 * clusters + c]!)
+    }
+  }
+  return total
+}
+
+function sumBlock(gradient: ArrayLike<number>, assignment: Assignment, from: number, to: number): Float64Array {
   const { codes, positions, clusters } = assignment
   const sums = new Float64Array(LANES * clusters)
   const [second, third, fourth] = [clusters, 2 * clusters, 3 * clusters]
-  const whole = codes.length - (codes.length % LANES)
+  const whole = to - ((to - from) % LANES)
   if (positions) {
-    for (let i = 0; i < whole; i += LANES) {
+    for (let i = from; i < whole; i += LANES) {
       sums[codes[i]!]! += gradient[positions[i]!]!
       sums[second + codes[i + 1]!]! += gradient[positions[i + 1]!]!
       sums[third + codes[i + 2]!]! += gradient[positions[i + 2]!]!
       sums[fourth + codes[i + 3]!]! += gradient[positions[i + 3]!]!
     }
-    for (let i = whole; i < codes.length; i++) sums[codes[i]!]! += gradient[positions[i]!]!
+    for (let i = whole; i < to; i++) sums[codes[i]!]! += gradient[positions[i]!]!
   } else {
-    for (let i = 0; i < whole; i += LANES) {
+    for (let i = from; i < whole; i += LANES) {
       sums[codes[i]!]! += gradient[i]!
       sums[second + codes[i + 1]!]! += gradient[i + 1]!
       sums[third + codes[i + 2]!]! += gradient[i + 2]!
       sums[fourth + codes[i + 3]!]! += gradient[i + 3]!
     }
-    for (let i = whole; i < codes.length; i++) sums[codes[i]!]! += gradient[i]!
+    for (let i = whole; i < to; i++) sums[codes[i]!]! += gradient[i]!
   }
-  for (let c = 0; c < clusters; c++) sums[c]! += sums[second + c]! + (sums[third + c]! + sums[fourth + c]!)
-  return sums.subarray(0, clusters)
+  return sums
+}
+
+/** `codebook[code]` at every kept position and +0 at the others, in a new array. */
+export function spreadCodes(codebook: Float32Array, assignment: Assignment): Float32Array<ArrayBuffer> {
+  const { codes, positions, count } = assignment
+  const values = new Float32Array(count)
+  if (positions) for (let i = 0; i < codes.length; i++) values[positions[i]!] = codebook[codes[i]!]!
+  else for (let i = 0; i < codes.length; i++) values[i] = codebook[codes[i]!]!
+  return values
+}
+
+/** The two passes over the weights that a step takes. */
+interface Passes {
+  sumByCode(gradient: ArrayLike<number>, assignment: Assignment): Float64Array<ArrayBuffer>
+  spreadCodes(codebook: Float32Array, assignment: Assignment): Float32Array<ArrayBuffer>
+}
+
+/** By the addon, to the same bits; null where there is none. Its arrays must be floats of this process that nobody shares. */
+export function nativePasses(): Passes | null {
+  const addon = locatedBinding().binding
+  if (!addon) return null
+  const job = resolveJob()
+  const own = (values: unknown): values is Float32Array =>
+    types.isFloat32Array(values) && !types.isSharedArrayBuffer(values.buffer)
+  return {
+    sumByCode(gradient, assignment) {
+      const { positions, codes, clusters } = assignment
+      if (!own(gradient)) return sumByCode(gradient, assignment)
+      const sums = new Float64Array(clusters)
+      runNow({ stage: 'retrain', tensor: '', total: codes.length }, job, (threads, control, done) =>
+        addon.sumByCode(gradient, positions, codes, sums, threads, control, done),
+      )
+      return sums
+    },
+    spreadCodes(codebook, assignment) {
+      const { mask, codes, count, clusters } = assignment
+      if (!own(codebook) || clusters === 0) return spreadCodes(codebook, assignment)
+      const values = new Float32Array(count)
+      runNow({ stage: 'retrain', tensor: '', total: count }, job, (threads, control, done) =>
+        addon.expand(codes, mask, codebook, values, threads, control, done),
+      )
+      return values
+    },
+  }
 }
 
 /**
  * Clusters in plain arrays: for backends whose tensors live in this process (tensorflow, wasm, cpu), where reading one is a
- * memory copy. The cost does not depend on the number of clusters, and only kept weights are touched.
+ * memory copy. The cost does not depend on the number of clusters.
  */
 class HostClusters implements Clusters {
   readonly #tf: TensorFlow
   readonly #assignment: Assignment
   readonly #divisors: Float32Array | null
+  readonly #passes = nativePasses() ?? { sumByCode, spreadCodes }
 
   constructor(tf: TensorFlow, assignment: Assignment, reduction: ClusterReduction) {
     this.#tf = tf
@@ -99,19 +163,15 @@ class HostClusters implements Clusters {
   }
 
   reduce(weightGradient: Tensor): Tensor1D {
-    const sums = sumByCode(weightGradient.dataSync(), this.#assignment)
+    const sums = this.#passes.sumByCode(weightGradient.dataSync(), this.#assignment)
     if (this.#divisors) for (let c = 0; c < sums.length; c++) sums[c]! /= this.#divisors[c]!
     return this.#tf.tensor1d(Float32Array.from(sums))
   }
 
   write(codebook: Variable, variable: Variable): void {
     const centroids = codebook.dataSync() as Float32Array
-    const { codes, positions, count } = this.#assignment
-    // A new array each time: tensorflow and cpu keep the one they are given, also for clones that outlive the step. Pruned
-    // positions stay the zeros it begins with.
-    const values = new Float32Array(count)
-    if (positions) for (let i = 0; i < codes.length; i++) values[positions[i]!] = centroids[codes[i]!]!
-    else for (let i = 0; i < codes.length; i++) values[i] = centroids[codes[i]!]!
+    // A new array each time: tensorflow and cpu keep the one they are given, also for clones that outlive the step.
+    const values = this.#passes.spreadCodes(centroids, this.#assignment)
     const tensor = this.#tf.tensor(values, variable.shape, 'float32')
     variable.assign(tensor)
     tensor.dispose()

@@ -36,6 +36,13 @@ export {
   polynomialDensity,
   type Schedule,
 } from './schedule.js'
-export { formatSensitivity, type SensitivityOptions, type SensitivityScan, sensitivityScan } from './sensitivity.js'
+export {
+  formatSensitivity,
+  type PlotSensitivityOptions,
+  plotSensitivity,
+  type SensitivityOptions,
+  type SensitivityScan,
+  sensitivityScan,
+} from './sensitivity.js'
 export { packState, type Resumable, type State, unpackState } from './state.js'
 export type { LayersModel, TensorFlow } from './tensorflow.js'

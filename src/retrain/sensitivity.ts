@@ -1,5 +1,7 @@
 import * as assert from '../assert.js'
+import { DeepCompressionError } from '../errors.js'
 import { resolveJob, throwIfAborted } from '../native/job.js'
+import { plot } from '../plot.js'
 import { formatTable } from '../report.js'
 import type { JobOptions } from '../tensor.js'
 import { keepLargest } from './keep-largest.js'
@@ -79,4 +81,24 @@ export function formatSensitivity(scan: SensitivityScan, digits = 2): string {
       ...errors.map((error) => error.toFixed(digits)),
     ]),
   ])
+}
+
+export interface PlotSensitivityOptions {
+  title?: string
+  /** What `evaluate` measured; default `error`. */
+  yLabel?: string
+}
+
+/** The scan as a picture (SVG): a line a layer over the density, on a logarithmic axis, from the net as it is (100 %) down. */
+export function plotSensitivity(scan: SensitivityScan, options: PlotSensitivityOptions = {}): string {
+  const given = assert.options<PlotSensitivityOptions>('options', options, ['title', 'yLabel'])
+  const series = scan.layers.map(({ name, errors }) => {
+    const points = scan.densities.map((density, i) => [100 * density, errors[i]!] as const)
+    // A logarithm has no place for a density of 0, and a picture none for an error that is no number.
+    const shown = points.filter(([density, error]) => density > 0 && density < 100 && Number.isFinite(error))
+    return { name, points: [[100, scan.error] as const, ...shown.sort((a, b) => b[0] - a[0])] }
+  })
+  if (series.length === 0) throw new DeepCompressionError('ARG', 'the scan has no layer')
+  const { title = 'one layer pruned at a time', yLabel = 'error' } = given
+  return plot([{ title, xLabel: 'weights kept, %', yLabel, yScale: 'linear', series }])
 }

@@ -5,6 +5,7 @@ import {
   MaskedTraining,
   oneShotDensity,
   Pruning,
+  plotSensitivity,
   polynomialDensity,
   runTraining,
   sensitivityScan,
@@ -297,6 +298,28 @@ describe('sensitivity', () => {
       ['a', '4', '40.00', '37.00', '30.00'],
       ['b', '2', '40.00', '30.00', '10.00'],
     ])
+  })
+
+  test('the picture has a line a layer, from the net as it is on, without the densities and errors it has no place for', () => {
+    const svg = plotSensitivity(
+      {
+        error: 2,
+        densities: [0.1, 0.01, 0, 0.5],
+        layers: [
+          { name: 'a<b', weights: 4, errors: [4, 8, 10, 3] },
+          { name: 'c', weights: 2, errors: [2, Number.NaN, 10, 2] },
+        ],
+      },
+      { title: 'a scan', yLabel: 'wrong, %' },
+    )
+    const lines = [...svg.matchAll(/<path d="(M[^"]*)" fill="none"/g)].map((match) => match[1])
+    // x from 64 (1 %) to 364 (100 %), y from 292 (0) to 36 (8).
+    expect(lines.sort()).toEqual([
+      'M364.0 228.0L318.8 196.0L214.0 164.0L64.0 36.0',
+      'M364.0 228.0L318.8 228.0L214.0 228.0',
+    ])
+    for (const text of ['a&lt;b', 'a scan', 'wrong, %', 'weights kept, %', '>100<']) expect(svg).toContain(text)
+    expect(() => plotSensitivity({ error: 0, densities: [], layers: [] })).toThrow(/no layer/)
   })
 
   test('an evaluation that throws leaves the weights as they were', async () => {

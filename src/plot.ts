@@ -1,4 +1,4 @@
-// A line plot with logarithmic axes as SVG text: no package draws two panels in fewer lines than it takes to configure one.
+// A line plot as SVG text: no package draws two panels in fewer lines than it takes to configure one, and all of them are heavier.
 
 export interface Series {
   name: string
@@ -10,6 +10,8 @@ export interface Panel {
   xLabel: string
   yLabel: string
   series: readonly Series[]
+  /** Default `log`, which has no place for 0. */
+  yScale?: 'log' | 'linear'
 }
 
 const WIDTH = 460
@@ -17,28 +19,40 @@ const HEIGHT = 340
 const MARGIN = { left: 64, right: 96, top: 36, bottom: 48 }
 const COLOURS = ['#1f6feb', '#d1242f', '#1a7f37', '#9a6700', '#8250df', '#57606a']
 
-const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;')
+const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;')
 
 function short(value: number): string {
   const [divisor, unit] = value >= 1e6 ? [1e6, 'M'] : value >= 1e3 ? [1e3, 'k'] : [1, '']
   return `${Number((value / divisor).toPrecision(3))}${unit}`
 }
 
-/** Powers of ten that enclose all values. */
+/** At least two powers of ten that enclose all values. */
 function decades(values: readonly number[]): number[] {
   const low = Math.floor(Math.log10(Math.min(...values)))
   const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))))
   return Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i))
 }
 
-function drawPanel({ title, xLabel, yLabel, series }: Panel, offset: number): string {
+/** Round values at even steps, from 0 or below to at least the largest. */
+function steps(values: readonly number[]): number[] {
+  const low = Math.min(0, ...values)
+  const span = Math.max(...values) - low || 1
+  const power = 10 ** Math.floor(Math.log10(span / 4))
+  const step = power * [1, 2, 5, 10].find((multiple) => multiple * power * 5 >= span)!
+  const from = Math.floor(low / step)
+  const to = Math.ceil((low + span) / step - 1e-9)
+  return Array.from({ length: to - from + 1 }, (_, i) => Number(((from + i) * step).toPrecision(12)))
+}
+
+function drawPanel({ title, xLabel, yLabel, series, yScale }: Panel, offset: number): string {
   const all = series.flatMap(({ points }) => points)
   const xs = decades(all.map(([x]) => x))
-  const ys = decades(all.map(([, y]) => y))
-  const place = (value: number, ticks: readonly number[], from: number, to: number) =>
-    from + ((to - from) * Math.log(value / ticks[0]!)) / Math.log(ticks.at(-1)! / ticks[0]!)
-  const x = (value: number) => place(value, xs, MARGIN.left, WIDTH - MARGIN.right).toFixed(1)
-  const y = (value: number) => place(value, ys, HEIGHT - MARGIN.bottom, MARGIN.top).toFixed(1)
+  const ys = (yScale === 'linear' ? steps : decades)(all.map(([, y]) => y))
+  const yOf = yScale === 'linear' ? (value: number) => value : Math.log
+  const place = (at: (value: number) => number, value: number, ticks: readonly number[], from: number, to: number) =>
+    from + ((to - from) * (at(value) - at(ticks[0]!))) / (at(ticks.at(-1)!) - at(ticks[0]!))
+  const x = (value: number) => place(Math.log, value, xs, MARGIN.left, WIDTH - MARGIN.right).toFixed(1)
+  const y = (value: number) => place(yOf, value, ys, HEIGHT - MARGIN.bottom, MARGIN.top).toFixed(1)
   const [left, right] = [x(xs[0]!), x(xs.at(-1)!)]
   const [bottom, top] = [y(ys[0]!), y(ys.at(-1)!)]
   const out = [`<g transform="translate(${offset} 0)">`]
@@ -72,6 +86,7 @@ function drawPanel({ title, xLabel, yLabel, series }: Panel, offset: number): st
   return `${out.join('\n')}\n</g>`
 }
 
+/** The panels side by side. */
 export function plot(panels: readonly Panel[]): string {
   const size = `width="${WIDTH * panels.length}" height="${HEIGHT}" viewBox="0 0 ${WIDTH * panels.length} ${HEIGHT}"`
   const body = panels.map((panel, i) => drawPanel(panel, i * WIDTH)).join('\n')
