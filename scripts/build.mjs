@@ -21,9 +21,21 @@ export function buildGyp() {
 }
 
 export function buildJavaScript() {
-  if (!stale('dist/.built', ['src', 'tsconfig.json', 'package.json', 'scripts/build.mjs'])) return
+  if (
+    !stale('dist/.built', [
+      'src',
+      'tsconfig.json',
+      'tsconfig.web.json',
+      'package.json',
+      'scripts/build.mjs',
+      'scripts/esm-doors.mjs',
+    ])
+  )
+    return
   console.error('building dist/ (tsc)')
   tool('typescript/bin/tsc', ['-p', '.'])
+  // ES modules for browsers, compiled without the types of Node: what would need Node does not compile.
+  tool('typescript/bin/tsc', ['-p', 'tsconfig.web.json'])
   run(process.execPath, ['scripts/esm-doors.mjs'])
 }
 

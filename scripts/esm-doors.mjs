@@ -16,6 +16,8 @@ for (const door of ['index', 'retrain/index', 'tfjs/index', 'web/index']) {
   )
   copyFileSync(path.join(root, 'dist', `${door}.d.ts`), path.join(root, 'dist', `${door}.d.mts`))
 }
+// The browser's modules are real ones (a wrapper around CommonJS runs in Node only); their imports have names ending in .js.
+writeFileSync(path.join(root, 'dist/web/browser/package.json'), '{ "type": "module" }\n')
 const cli = path.join(root, 'dist/cli.js')
 if (existsSync(cli)) chmodSync(cli, 0o755)
 writeFileSync(path.join(root, 'dist/.built'), '')

@@ -15,6 +15,8 @@ describe('the packed tarball', () => {
       'dist/index.js',
       'dist/index.mjs',
       'dist/web/index.mjs',
+      'dist/web/browser/web/index.js',
+      'dist/web/browser/package.json',
       'dist/retrain/index.js',
       'dist/cli.js',
     ]) {
