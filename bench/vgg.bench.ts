@@ -89,6 +89,13 @@ async function decoded(bytes: Uint8Array | string, out?: Float32Array<ArrayBuffe
   return values
 }
 
+/** What any fresh result costs in JavaScript: the array, and the kernel clearing its pages as they are first written. */
+function touched(length: number): number {
+  const values = new Float32Array(length)
+  for (let i = 0; i < length; i += 1024) values[i] = 1
+  return values.length
+}
+
 async function layer(): Promise<void> {
   const tensor = shared('fc7', [4096, 4096], 0.04, 32)
   const archive = await compress([tensor], RECIPE, job)
@@ -102,6 +109,7 @@ async function layer(): Promise<void> {
     [
       { name: 'writing 64 MiB of warm memory (fill, one thread)', run: () => out.fill(1) },
       { name: 'writing 64 MiB of a fresh Float32Array (fill)', run: () => new Float32Array(out.length).fill(1) },
+      { name: 'a fresh Float32Array(16777216), one value of each 4 KiB page written', run: () => touched(out.length) },
       { name: 'openArchive + decode, fresh array', run: () => decoded(bytes) },
       { name: 'openArchive + decode, `out`', run: () => decoded(bytes, out) },
     ],

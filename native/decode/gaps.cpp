@@ -83,7 +83,7 @@ struct MaskRange {
 struct ZeroedAhead {
   static constexpr uint64_t kPiece = 2048;
   float* out;
-  uint64_t range, done = 0;
+  uint64_t range, done;
   void reach(uint64_t position) noexcept {
     while (done <= position && done < range) {
       const uint64_t size = range - done < kPiece ? range - done : kPiece;
@@ -103,10 +103,10 @@ uint8_t highest_code(const uint8_t* codes, size_t count) noexcept {
 
 Result scatter_escape(CpuLevel, const uint8_t* gaps, size_t symbols, unsigned alphabet, const uint8_t* codes,
                       size_t code_count, const float* codebook, unsigned clusters, float* out, uint64_t range,
-                      uint64_t* end) noexcept {
+                      uint64_t* end, bool out_is_zero) noexcept {
   float values[256] = {};  // a code past the codebook gives 0, and is refused below
   for (unsigned k = 0; k < clusters && k < 256; k++) values[k] = codebook[k];
-  ZeroedAhead zeros{out, range};
+  ZeroedAhead zeros{out, range, out_is_zero ? range : 0};
   size_t kept = 0;
   const Result result = walk_escape(gaps, symbols, alphabet, range, end, [&](uint64_t position) {
     zeros.reach(position);
@@ -149,9 +149,10 @@ Result mask_relative(CpuLevel, const uint8_t* gaps, const uint8_t* entries, size
 }
 
 Result scatter_relative(CpuLevel, const uint8_t* gaps, const uint8_t* entries, size_t symbols, unsigned index_bits,
-                        const float* codebook, unsigned clusters, float* out, uint64_t range, uint64_t* end) noexcept {
+                        const float* codebook, unsigned clusters, float* out, uint64_t range, uint64_t* end,
+                        bool out_is_zero) noexcept {
   uint32_t highest = 0;
-  ZeroedAhead zeros{out, range};
+  ZeroedAhead zeros{out, range, out_is_zero ? range : 0};
   const Result result =
       walk_relative(gaps, entries, symbols, index_bits, range, end, [&](uint64_t position, unsigned code) {
         zeros.reach(position);

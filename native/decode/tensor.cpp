@@ -191,7 +191,7 @@ Result block_symbols(CpuLevel level, const TensorDescriptor& d, const CodedPaylo
 }
 
 Result block_values(CpuLevel level, const TensorDescriptor& d, const CodedPayload& p, const uint8_t* payload,
-                    uint64_t b, const Scratch& scratch, float* out, uint64_t& zeros) noexcept {
+                    uint64_t b, const Scratch& scratch, float* out, bool out_is_zero, uint64_t& zeros) noexcept {
   uint64_t codes = 0, end = 0;
   Result result = block_symbols(level, d, p, payload, b, scratch, codes);
   if (!result) return result;
@@ -199,10 +199,10 @@ Result block_values(CpuLevel level, const TensorDescriptor& d, const CodedPayloa
   const uint64_t positions = block_positions(d, b);
   if (d.layout == Layout::sparse) {
     result = scatter_escape(level, scratch.gaps, place.kept + place.extra, d.escape + 1, scratch.codes, codes,
-                            p.codebook, d.clusters, out, positions, &end);
+                            p.codebook, d.clusters, out, positions, &end, out_is_zero);
   } else if (d.layout == Layout::relative) {
     result = scatter_relative(level, scratch.gaps, scratch.codes, codes, d.index_bits, p.codebook, d.clusters, out,
-                              positions, &end);
+                              positions, &end, out_is_zero);
   } else {
     if (d.pruned) zeros = count_zero(scratch.codes, codes);
     // p.values has an entry for each byte: a symbol that is no code reads a zero, and is refused.
@@ -227,8 +227,8 @@ struct Range {
       : first(f), count(n), block_first(f >> log2), blocks(((f + n - 1) >> log2) - block_first + 1), block_log2(log2) {}
 };
 
-// Calls make(block, worker, to) for each block, where `to` has room for the whole block, and copies what is wanted of
-// blocks at the ends.
+// Calls make(block, worker, to, partial) for each block, where `to` has room for the whole block, and copies what is
+// wanted of blocks at the ends (`partial`: `to` is scratch, not a place of `out`).
 template <typename F>
 Result for_blocks(const Job& job, const TensorDescriptor& d, const Range& r, float* out, const F& make) noexcept {
   Array<Result> results;
@@ -244,7 +244,7 @@ Result for_blocks(const Job& job, const TensorDescriptor& d, const Range& r, flo
     const uint64_t b = r.block_first + i, begin = b << r.block_log2, end = begin + block_positions(d, b);
     const bool partial = begin < r.first || end > r.first + r.count;
     float* to = partial ? part.data() + (i == 0 ? 0 : longest) : out + (begin - r.first);
-    results[i] = make(b, worker, to);
+    results[i] = make(b, worker, to, partial);
     if (partial && results[i]) {
       const uint64_t from = begin < r.first ? r.first : begin,
                      until = end > r.first + r.count ? r.first + r.count : end;
@@ -264,8 +264,9 @@ Result coded_values(const Job& job, const TensorDescriptor& d, const uint8_t* pa
   if (!result) return result;
   const Range range(first, count, d.block_log2);
   if (!workers.reset(job, d, p) || !zeros.reset_zeroed(range.blocks)) return fail(Status::nomem);
-  result = for_blocks(job, d, range, out, [&](uint64_t b, unsigned worker, float* to) {
-    return block_values(job.level, d, p, payload, b, workers.of(worker), to, zeros[b - range.block_first]);
+  result = for_blocks(job, d, range, out, [&](uint64_t b, unsigned worker, float* to, bool partial) {
+    return block_values(job.level, d, p, payload, b, workers.of(worker), to, options.out_is_zero && !partial,
+                        zeros[b - range.block_first]);
   });
   if (!result || d.layout != Layout::dense || !d.pruned || count != d.elements) return result;
   uint64_t pruned = 0;  // DCZ-42
@@ -339,7 +340,7 @@ Result plane_values(const Job& job, const TensorDescriptor& d, const uint8_t* pa
   Job serial = job;
   serial.threads = 1;
   serial.pool = nullptr;
-  return for_blocks(job, d, Range(first, count, d.block_log2), out, [&](uint64_t b, unsigned worker, float* to) {
+  return for_blocks(job, d, Range(first, count, d.block_log2), out, [&](uint64_t b, unsigned worker, float* to, bool) {
     uint8_t* mine = planes.data() + 4 * longest * worker;
     const uint64_t n = block_positions(d, b);
     uint64_t at = places[b].at;
@@ -431,7 +432,7 @@ Result sparse_block_codes(CpuLevel level, const TensorDescriptor& d, const Coded
 Result decode_values(const Job& job, const TensorDescriptor& d, const uint8_t* payload, uint64_t size, uint64_t first,
                      uint64_t count, const DecodeOptions& options, float* out) noexcept {
   if (first > d.elements || count > d.elements - first) return fail(Status::arg);
-  if (count == 0 || d.layout == Layout::zero) return zero_values(job, count, out);
+  if (count == 0 || d.layout == Layout::zero) return options.out_is_zero ? Result{} : zero_values(job, count, out);
   if (d.layout != Layout::raw) return coded_values(job, d, payload, size, first, count, options, out);
   return d.raw_form == RawForm::stored ? stored_values(job, d, payload, size, first, count, options, out)
                                        : plane_values(job, d, payload, size, first, count, options, out);

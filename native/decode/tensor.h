@@ -11,6 +11,7 @@ namespace dc {
 
 struct DecodeOptions {
   bool allow_nonfinite = false;
+  bool out_is_zero = false;  // decode_values: `out` holds zeros (fresh memory), which need not be written again
 };
 
 // out[0..count) = elements first .. first + count - 1 as floats. Only the blocks that the range touches are decoded.

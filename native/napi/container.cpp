@@ -120,8 +120,8 @@ void take_payload(Arguments& args, DecodeTask& task) {
                "one checksum a chunk is needed");
 }
 
-// decodeValues(payload, fields: Float64Array(19), checksums: Uint32Array | null, allowNonFinite, first, out:
-// Float32Array, ...job)
+// decodeValues(payload, fields: Float64Array(19), checksums: Uint32Array | null, allowNonFinite, first, outIsZero: out
+// is fresh, out: Float32Array, ...job)
 class DecodeValuesTask final : public DecodeTask {
  public:
   uint64_t first = 0;
@@ -135,11 +135,12 @@ class DecodeValuesTask final : public DecodeTask {
 };
 
 Napi::Value decode_values_call(const Napi::CallbackInfo& info) {
-  Arguments args(info, 9);
+  Arguments args(info, 10);
   auto task = std::make_unique<DecodeValuesTask>();
   take_payload(args, *task);
   task->first = args.whole(4);
-  task->out = args.f32_out(5);
+  task->options.out_is_zero = args.flag(5);
+  task->out = args.f32_out(6);
   return args.run(std::move(task));
 }
 

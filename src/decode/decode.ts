@@ -101,9 +101,10 @@ function prepareValues(
   const native = binding()
   const fields = descriptorToFields(tensor)
   const { sums, allowNonFinite, first } = resolved
+  const fresh = options?.out === undefined
   return {
     output,
-    call: (...run) => native.decodeValues(payload, fields, sums, allowNonFinite, first, output, ...run),
+    call: (...run) => native.decodeValues(payload, fields, sums, allowNonFinite, first, fresh, output, ...run),
   }
 }
 

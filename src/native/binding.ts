@@ -86,6 +86,7 @@ export interface NativeBinding {
     checksums: Uint32Array | null,
     allowNonFinite: boolean,
     first: number,
+    outIsZero: boolean,
     out: Float32Array,
     ...run: Run
   ): number | undefined

@@ -109,6 +109,13 @@ void one(uint64_t n, double density, unsigned alphabet, unsigned bits, uint64_t 
     uint64_t expected_end = 0;
     for (uint64_t i = 0; i < n; i++) expected_end = bit(mask, i) ? i + 1 : expected_end;
     CHECK(end == expected_end);
+    // Into memory that is said to be zero, kept weights are written and nothing else.
+    std::vector<float> only_kept(n, -7.0f);
+    for (uint64_t i = 0; i < n; i++) only_kept[i] = bit(mask, i) ? dense[i] : -7.0f;
+    for (size_t i = 0; i < n; i++) values[i] = -7;
+    CHECK(scatter_escape(level, exact_gaps.data(), exact_gaps.size(), alphabet, exact_codes.data(), codes.size(),
+                         exact_codebook.data(), clusters, values.data(), n, &end, true));
+    CHECK(n == 0 || std::memcmp(values.data(), only_kept.data(), n * sizeof(float)) == 0);
 
     // The same, a block at a time, into one mask that is set from bit 13 on and into one dense array.
     Guarded<uint32_t> whole((n + 13 + 31) / 32);
@@ -141,6 +148,10 @@ void one(uint64_t n, double density, unsigned alphabet, unsigned bits, uint64_t 
     CHECK(scatter_relative(level, paper.data(), entries.data(), symbols, bits, codebook.data(), clusters, values.data(),
                            n, &end));
     CHECK(n == 0 || std::memcmp(values.data(), dense.data(), n * sizeof(float)) == 0);
+    std::fill(values.data(), values.data() + n, -7.0f);
+    CHECK(scatter_relative(level, paper.data(), entries.data(), symbols, bits, codebook.data(), clusters, values.data(),
+                           n, &end, true));
+    CHECK(n == 0 || std::memcmp(values.data(), only_kept.data(), n * sizeof(float)) == 0);
     Guarded<uint32_t> from_paper((n + 31) / 32);
     Guarded<uint8_t> compact(codes.size());
     CHECK(mask_relative(level, paper.data(), entries.data(), symbols, bits, from_paper.data(), 0, n, compact.data(),

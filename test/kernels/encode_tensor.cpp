@@ -72,6 +72,7 @@ static void round_trip(const Tensor& t, const TensorOptions& options) {
       Guarded<uint8_t> payload(d.stored_bytes);
       std::memcpy(payload.data(), out.data(), d.stored_bytes);
       Guarded<float> values(t.elements);
+      for (size_t i = 0; i < values.size(); i++) values[i] = -7;
       CHECK(decode_values(job, d, payload.data(), payload.size(), 0, t.elements, {}, values.data()));
       CHECK(std::memcmp(values.data(), expected.data(), 4 * t.elements) == 0);
       if (d.layout == Layout::zero) continue;
@@ -83,7 +84,14 @@ static void round_trip(const Tensor& t, const TensorOptions& options) {
       CHECK(std::memcmp(mask.data(), t.mask.data(), mask.size() * 4) == 0);
       const uint64_t begin = t.elements / 3, count = t.elements / 2;
       Guarded<float> part(count);
+      for (size_t i = 0; i < part.size(); i++) part[i] = -7;
       CHECK(decode_values(job, d, payload.data(), payload.size(), begin, count, {}, part.data()));
+      CHECK(std::memcmp(part.data(), expected.data() + begin, 4 * count) == 0);
+      // Memory that holds zeros already: the same values.
+      DecodeOptions zeroed;
+      zeroed.out_is_zero = true;
+      std::memset(part.data(), 0, 4 * count);
+      CHECK(decode_values(job, d, payload.data(), payload.size(), begin, count, zeroed, part.data()));
       CHECK(std::memcmp(part.data(), expected.data() + begin, 4 * count) == 0);
     }
   }

@@ -230,10 +230,17 @@ describe('decode', () => {
 
   test('11. values are written into the array that is passed as out', async () => {
     const tensor = quantized([1000], 0.5, 4, 1)
+    for (const layout of ['dense', 'sparse', 'relative'] as const) {
+      const { descriptor, payload } = encodeTensorSync(tensor, { layout })
+      const out = new Float32Array(1000).fill(7) // nothing of what it held may be left
+      expect(await decodeTensor(descriptor, payload, { out })).toBe(out)
+      expectSame(out, dense(tensor))
+    }
+    const zeros = encodeTensorSync(quantized([1000], 0, 4, 1))
+    expect(zeros.descriptor.layout).toBe('zero')
+    const out = new Float32Array(1000).fill(7)
+    expectSame(await decodeTensor(zeros.descriptor, zeros.payload, { out }), new Float32Array(1000))
     const { descriptor, payload } = encodeTensorSync(tensor)
-    const out = new Float32Array(1000)
-    expect(await decodeTensor(descriptor, payload, { out })).toBe(out)
-    expectSame(out, dense(tensor))
     await expect(decodeTensor(descriptor, payload, { out: new Float32Array(999) })).rejects.toMatchObject({
       code: 'ERR_DC_ARG',
     })
