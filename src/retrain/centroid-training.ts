@@ -1,8 +1,15 @@
 import * as assert from '../assert.js'
 import { DeepCompressionError, printable } from '../errors.js'
 import type { QuantizedTensor } from '../tensor.js'
-import { type Assignment, type ClusterReduction, type Clusters, createClusters, readAssignment } from './clusters.js'
-import { chooseCodes, LatentWeights } from './latent.js'
+import {
+  type Assignment,
+  type ClusterReduction,
+  type Clusters,
+  createClusters,
+  keepChosen,
+  readAssignment,
+} from './clusters.js'
+import { chooseCodes, chooseCodesOrZero, LatentWeights } from './latent.js'
 import { MaskedTraining, type MaskedTrainingOptions } from './masked-training.js'
 import { readValues, recordOf, type State, writeValues } from './state.js'
 import type { Optimizer, Tensor, TensorFlow, Variable } from './tensorflow.js'
@@ -29,19 +36,27 @@ export interface ReassignOptions {
    * optimizer's learning rate at that step.
    */
   rate?: number
-  /** Squared error that one bit of the code is worth (entropy-constrained choice); default 0, the nearest centroid. */
+  /**
+   * Squared error of a weight that one bit in the file is worth: each takes the centroid of least squared error + price x bits of its
+   * code, and codes become fewer and less even (entropy-constrained training: Chou et al. 1989, Choi et al. 2017, Wiedemann et al.
+   * 2019). Default 0, the nearest centroid. A thousandth of the mean square of the kept weights is little, a tenth much.
+   */
   bitPrice?: number
+  /**
+   * Zero is one more choice, and bits are those of codes and places together: a weight that is not worth its place is pruned, and
+   * comes back when it is again. Only weights that were kept at the sharing can. Default false.
+   */
+  prune?: boolean
 }
 
 interface SharedWeights {
-  readonly source: QuantizedTensor
   assignment: Assignment
   clusters: Clusters
   readonly codebook: Variable
-  readonly latent: LatentWeights | null
+  latent: LatentWeights | null
 }
 
-const REASSIGN_KEYS = ['every', 'rate', 'bitPrice'] as const
+const REASSIGN_KEYS = ['every', 'rate', 'bitPrice', 'prune'] as const
 
 /**
  * Fine-tuning of shared weights (paper, section 3.3): centroids move by the gradients of their members.
@@ -76,20 +91,20 @@ export class CentroidTraining extends MaskedTraining {
     const assignment = this.#read(source)
     const { name } = source
     const variable = this.weights.variable(name)
-    const latent = this.#reassign ? new LatentWeights(assignment, readValues(this.candidates(name))) : null
+    const latent = this.#reassign ? LatentWeights.of(assignment, readValues(this.candidates(name))) : null
     if (this.#shared.has(name)) this.#drop(name)
     super.setMask(name, null)
     this.forgetSlots(name)
     const { tf } = this
     const codebook = tf.tidy(() => tf.variable(tf.tensor1d(source.codebook.slice())))
     const clusters = createClusters(tf, assignment, this.#reduction, this.#placement)
-    this.#shared.set(name, { source, assignment, clusters, codebook, latent })
+    this.#shared.set(name, { assignment, clusters, codebook, latent })
     clusters.write(codebook, variable)
   }
 
   /** Each weight is its own again, from its centroid's value on; pruned ones stay pruned. */
   unshare(name: string): void {
-    const { mask } = this.#of(name).source
+    const { mask } = this.#of(name).assignment
     this.#drop(name)
     this.forgetSlots(name)
     if (mask) super.setMask(name, mask)
@@ -115,7 +130,7 @@ export class CentroidTraining extends MaskedTraining {
 
   override mask(name: string): Uint32Array<ArrayBuffer> | null {
     const shared = this.#shared.get(name)
-    return shared ? (shared.source.mask?.slice() ?? null) : super.mask(name)
+    return shared ? (shared.assignment.mask?.slice() ?? null) : super.mask(name)
   }
 
   override step(loss: Parameters<MaskedTraining['step']>[0]): ReturnType<MaskedTraining['step']> {
@@ -132,14 +147,13 @@ export class CentroidTraining extends MaskedTraining {
   quantized(name: string): QuantizedTensor {
     const shared = this.#of(name)
     const centroids = readValues(shared.codebook)
-    const { codes } = shared.assignment
+    const { codes, shape, mask } = shared.assignment
     const members = new Set(codes)
     // Only a new choice of codes can leave a centroid without weights that had some.
     const used = this.#reassign && codes.length > 0 ? centroids.filter((_, code) => members.has(code)) : centroids
     const codebook = Float32Array.from(new Set(used)).sort()
     const codeOf = new Map(Array.from(codebook, (value, code) => [value, code]))
     const renumbered = Uint8Array.from(centroids, (value) => codeOf.get(value) ?? 0)
-    const { shape, mask } = shared.source
     return {
       name,
       shape,
@@ -158,12 +172,13 @@ export class CentroidTraining extends MaskedTraining {
 
   override state(): State {
     const shared: Record<string, State> = {}
-    for (const [name, { source, assignment, codebook, latent }] of this.#shared) {
+    for (const [name, { assignment, codebook, latent }] of this.#shared) {
       shared[name] = {
-        mask: source.mask?.slice() ?? null,
+        mask: assignment.mask?.slice() ?? null,
         codes: assignment.codes.slice(),
         codebook: readValues(codebook),
         latent: latent?.values.slice() ?? null,
+        positions: latent?.positions?.slice() ?? null,
       }
     }
     return { masked: super.state(), shared, steps: this.#steps }
@@ -184,7 +199,7 @@ export class CentroidTraining extends MaskedTraining {
   protected override updateOf(name: string, gradient: Tensor | null): { name: string; tensor: Tensor | null } {
     const shared = this.#shared.get(name)
     if (!shared) return super.updateOf(name, gradient)
-    if (shared.latent && gradient) shared.latent.follow(gradient.dataSync(), shared.assignment, this.#rate())
+    if (shared.latent && gradient) shared.latent.follow(gradient.dataSync(), this.#rate())
     return { name: shared.codebook.name, tensor: gradient && shared.clusters.reduce(gradient) }
   }
 
@@ -218,22 +233,23 @@ export class CentroidTraining extends MaskedTraining {
   #chooseAnew(): void {
     for (const [name, shared] of this.#shared) {
       if (this.weights.isFrozen(name) || !shared.latent) continue
-      const { assignment, latent } = shared
-      const codes = chooseCodes(
-        latent.values,
-        readValues(shared.codebook),
-        assignment.codes,
-        this.#reassign!.bitPrice ?? 0,
-      )
-      shared.assignment = { ...assignment, codes }
+      shared.assignment = this.#choice(shared, shared.latent)
       shared.clusters.dispose()
       shared.clusters = createClusters(this.tf, shared.assignment, this.#reduction, this.#placement)
       shared.clusters.write(shared.codebook, this.weights.variable(name))
     }
   }
 
+  #choice({ assignment, codebook }: SharedWeights, { values, positions }: LatentWeights): Assignment {
+    const { bitPrice = 0, prune = false } = this.#reassign!
+    const centroids = readValues(codebook)
+    if (!prune) return { ...assignment, codes: chooseCodes(values, centroids, assignment.codes, bitPrice) }
+    return keepChosen(assignment, positions, chooseCodesOrZero(values, centroids, assignment, bitPrice))
+  }
+
   #restoreShared(name: string, state: State): void {
-    const { mask, codes, codebook, latent } = recordOf(name, state, ['mask', 'codes', 'codebook', 'latent'])
+    const keys = ['mask', 'codes', 'codebook', 'latent', 'positions']
+    const { mask, codes, codebook, latent, positions } = recordOf(name, state, keys)
     if ((latent !== null) !== (this.#reassign !== null)) {
       throw new DeepCompressionError(
         'ARG',
@@ -249,7 +265,12 @@ export class CentroidTraining extends MaskedTraining {
       codebook: codebook as Float32Array,
     })
     const shared = this.#of(name)
-    shared.latent?.values.set(latent as Float32Array)
+    if (shared.latent) {
+      shared.latent = new LatentWeights(
+        positions as Uint32Array<ArrayBuffer> | null,
+        latent as Float32Array<ArrayBuffer>,
+      )
+    }
     writeValues(this.tf, shared.codebook, codebook, name)
   }
 }
@@ -259,6 +280,7 @@ function resolveReassign(options: ReassignOptions): Readonly<ReassignOptions> {
   assert.whole('reassign.every', given.every, 1, Number.MAX_SAFE_INTEGER)
   if (given.rate !== undefined) assert.finite('reassign.rate', given.rate, 0)
   if (given.bitPrice !== undefined) assert.finite('reassign.bitPrice', given.bitPrice, 0)
+  if (given.prune !== undefined) assert.flag('reassign.prune', given.prune)
   return given
 }
 

@@ -44,6 +44,29 @@ export function readAssignment(tensor: QuantizedTensor, shape: readonly number[]
   return { shape, count, clusters: codebook.length, mask: mask?.slice() ?? null, positions, codes: codes.slice() }
 }
 
+/**
+ * The assignment after a choice for each of `positions` (null: every weight): a code, or `clusters` for a weight that is pruned now.
+ */
+export function keepChosen(
+  { shape, count, clusters }: Assignment,
+  positions: Uint32Array<ArrayBuffer> | null,
+  choices: Uint16Array,
+): Assignment {
+  const mask = new Uint32Array(Math.ceil(count / 32))
+  const kept = new Uint32Array(choices.length)
+  const codes = new Uint8Array(choices.length)
+  let n = 0
+  for (let i = 0; i < choices.length; i++) {
+    if (choices[i] === clusters) continue
+    const position = positions ? positions[i]! : i
+    mask[position >>> 5]! |= 1 << (position & 31)
+    kept[n] = position
+    codes[n++] = choices[i]!
+  }
+  if (n === count) return { shape, count, clusters, mask: null, positions: null, codes }
+  return { shape, count, clusters, mask, positions: kept.slice(0, n), codes: codes.slice(0, n) }
+}
+
 /** Positions of the one bits, ascending. */
 function keptPositions(mask: Uint32Array, count: number): Uint32Array<ArrayBuffer> {
   const positions = new Uint32Array(count)

@@ -127,7 +127,8 @@ export function unpackState(bytes: Uint8Array): State {
     if (!whole || start + offset + length * make.BYTES_PER_ELEMENT > bytes.length)
       fail('STRUCTURE', 'an array outside the file')
     const from = start + offset
-    return new make(bytes.slice(from, from + length * make.BYTES_PER_ELEMENT).buffer)
+    // Not bytes.slice: of a Buffer, which readFile gives, that is a view of all of it.
+    return new make(new Uint8Array(bytes.subarray(from, from + length * make.BYTES_PER_ELEMENT)).buffer)
   }
   try {
     return JSON.parse(new TextDecoder().decode(bytes.subarray(HEAD_BYTES, end)), (_, value) =>

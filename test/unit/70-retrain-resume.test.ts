@@ -5,6 +5,7 @@ import {
   MaskedTraining,
   Pruning,
   packState,
+  type ReassignOptions,
   type RunOptions,
   runTraining,
   StoppedRunError,
@@ -55,14 +56,14 @@ function sharedBlobs(w: Variable, name: string, mask: Uint32Array | null, cluste
   return { name, shape: w.shape, mask, kept: codes.length, codes, codebook }
 }
 
-function centroids(optimizer: Optimizer, reassign: boolean) {
+function centroids(optimizer: Optimizer, reassign?: Partial<ReassignOptions>) {
   const net = blobNet()
   const trainer = new CentroidTraining(tf, {
     variables: net.variables,
     shared: [sharedBlobs(net.w1, 'w1', everyThird(480), 8)],
     optimizer,
     reduction: 'mean',
-    ...(reassign ? { reassign: { every: 4, rate: 0.05 } } : {}),
+    ...(reassign ? { reassign: { every: 4, rate: 0.05, ...reassign } } : {}),
   })
   // Layers change their kind on the way: the second is shared and frozen, and freed again.
   const beforeStep = (step: number) => {
@@ -113,8 +114,9 @@ describe('a run stopped at any step and resumed is byte for byte one that was no
   const cases: [string, (optimizer: Optimizer) => Setup][] = [
     ['masked, magnitude', (optimizer) => masked(optimizer, false, 'magnitude')],
     ['masked, first-order, splicing', (optimizer) => masked(optimizer, true, 'first-order')],
-    ['centroids', (optimizer) => centroids(optimizer, false)],
-    ['centroids, re-assigned', (optimizer) => centroids(optimizer, true)],
+    ['centroids', (optimizer) => centroids(optimizer)],
+    ['centroids, re-assigned', (optimizer) => centroids(optimizer, {})],
+    ['centroids, pruned by price', (optimizer) => centroids(optimizer, { bitPrice: 0.01, prune: true })],
   ]
   describe.each(cases)('%s', (_, make) => {
     const thorough = ['momentum', 'adam']
@@ -250,6 +252,8 @@ describe('checkpoint bytes', () => {
     const view = new Uint8Array(bytes.length + 3).subarray(3)
     view.set(bytes)
     expect(unpackState(view)).toEqual(state)
+    // As readFile gives it.
+    expect(unpackState(Buffer.from(bytes))).toEqual(state)
     expect(Object.is((unpackState(bytes) as typeof state).w[1], -0)).toBe(true)
     expect(packState(unpackState(bytes))).toEqual(bytes)
   })

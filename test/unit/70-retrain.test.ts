@@ -7,7 +7,7 @@ import {
   runTraining,
   setLearningRate,
 } from '../../src/retrain/index.js'
-import { chooseCodes } from '../../src/retrain/latent.js'
+import { chooseCodes, chooseCodesOrZero } from '../../src/retrain/latent.js'
 import type { QuantizedTensor } from '../../src/tensor.js'
 import {
   blobNet,
@@ -400,6 +400,68 @@ describe('choosing codes anew', () => {
     ])
     // Shares 3/4 and 1/4: 0.415 and 2 bits. 0.4: 0.36 + 0.083 = 0.443 against 0.16 + 0.4 = 0.56. 0.1: 0.893 against 0.41.
     expect(Array.from(chooseCodes(Float32Array.of(0.4, 0.1), codebook, Uint8Array.of(0, 0, 0, 1), 0.2))).toEqual([0, 1])
+  })
+
+  test('zero is a choice that pays for no place: its bits are those of the pruned, all others pay for the density too', () => {
+    const codebook = Float32Array.of(1)
+    // 2 of 8 kept: 2 bits for the code, 0.415 for zero. At price 0.2: 0.6 costs 0.16 + 0.4 = 0.56, or 0.36 + 0.083 = 0.443.
+    const assignment = { codes: Uint8Array.of(0, 0), count: 8 }
+    expect(Array.from(chooseCodesOrZero(Float32Array.of(0.6, 0.9), codebook, assignment, 0.2))).toEqual([1, 0])
+    // Without a price the nearest; with nothing pruned yet, 0.4 stands for what would be: 1 bit each.
+    expect(Array.from(chooseCodesOrZero(Float32Array.of(0.6, 0.4), codebook, assignment, 0))).toEqual([0, 1])
+    const all = { codes: Uint8Array.of(0, 0), count: 2 }
+    expect(Array.from(chooseCodesOrZero(Float32Array.of(0.6, 0.4), codebook, all, 0.2))).toEqual([0, 1])
+  })
+
+  test('a weight that chooses zero is pruned, goes on learning behind it, and comes back', () => {
+    const w = variable([4, 4, 4, 9])
+    const source = {
+      name: 'w',
+      shape: [4],
+      mask: maskOf([1, 1, 1, 0]),
+      kept: 3,
+      codes: new Uint8Array(3),
+      codebook: Float32Array.of(4),
+    }
+    const training = new CentroidTraining(tf, {
+      variables: { w },
+      shared: [source],
+      optimizer: tf.train.sgd(0),
+      reassign: { every: 1, rate: 1, prune: true },
+    })
+    stepTimes(training, 1, linearLoss(w, [3, 0, 0, 5]))
+    // Their own ways: 1, 4, 4; nearer to zero than to 4: the first.
+    expect(valuesOf(w)).toEqual([0, 4, 4, 0])
+    expect(Array.from(training.mask('w')!)).toEqual([0b0110])
+    expect(training.quantized('w')).toMatchObject({ kept: 2, mask: Uint32Array.of(0b0110), codes: new Uint8Array(2) })
+    stepTimes(training, 1, linearLoss(w, [-2, 4, 4, 5]))
+    // 3, 0, 0: the first is back, the others are gone.
+    expect(valuesOf(w)).toEqual([4, 0, 0, 0])
+    stepTimes(training, 1, linearLoss(w, [3, 0, 0, 0]))
+    // Nothing is left.
+    expect(valuesOf(w)).toEqual([0, 0, 0, 0])
+    expect(training.quantized('w')).toMatchObject({ kept: 0, mask: Uint32Array.of(0), codes: new Uint8Array(0) })
+    stepTimes(training, 1, linearLoss(w, [0, -4, 0, 0]))
+    expect(valuesOf(w)).toEqual([0, 4, 0, 0])
+    training.unshare('w')
+    expect(Array.from(training.mask('w')!)).toEqual([0b0010])
+  })
+
+  test('a price for bits lowers the entropy of codes and places', () => {
+    const bits = [0, 0.015].map((bitPrice) => {
+      const net = blobNet()
+      const training = new CentroidTraining(tf, {
+        variables: net.variables,
+        shared: [sharedFromValues('w1', [12, 40], net.w1, 8)],
+        optimizer: tf.train.sgd(0.001),
+        reassign: { every: 10, rate: 0.1, bitPrice, prune: true },
+      })
+      stepTimes(training, 60, net.loss)
+      const { codes, codebook } = training.quantized('w1')
+      const counts = [480 - codes.length, ...Array.from(codebook, (_, c) => codes.filter((code) => code === c).length)]
+      return counts.reduce((sum, count) => sum + (count === 0 ? 0 : count * Math.log2(480 / count)), 0)
+    })
+    expect(bits[1]!).toBeLessThan(0.95 * bits[0]!)
   })
 
   test('re-assigned codes lower the loss at least as well as fixed ones', () => {
