@@ -142,7 +142,7 @@ function resolveLambda(path: string, given: QuantizeRule): ResolvedQuantize {
 function resolveEncode(path: string, value: unknown): Readonly<EncodeOptions> {
   const given = assert.options<EncodeOptions>(path, value, ENCODE_KEYS)
   if (given.layout !== undefined) {
-    assert.oneOf(`${path}.layout`, given.layout, ['auto', 'dense', 'sparse', 'relative'])
+    assert.oneOf(`${path}.layout`, given.layout, ['auto', 'dense', 'sparse', 'relative', 'context'])
   }
   if (given.entropy !== undefined) assert.oneOf(`${path}.entropy`, given.entropy, ['auto', 'none', 'huffman', 'rans'])
   if (given.indexBits !== undefined && given.indexBits !== 'auto') {

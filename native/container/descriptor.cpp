@@ -21,6 +21,11 @@ static bool valid_coded(const TensorDescriptor& d) noexcept {
   if (fixed_codebook_bytes(d.codebook_form, d.clusters, bytes) && bytes != d.codebook_bytes) return false;
   if (d.layout == Layout::sparse && (d.escape < 1 || d.escape > 255)) return false;
   if (d.layout == Layout::relative && (d.index_bits < kIndexBitsLeast || d.index_bits > kIndexBitsMost)) return false;
+  if (d.layout == Layout::context) {
+    return d.elements <= uint64_t{1} << kContextElementsLog2 && d.block_log2 == kContextElementsLog2 && d.width >= 1 &&
+           d.width <= d.elements && d.width <= kWidthMost && d.stride >= 1 && d.stride <= kStrideMost &&
+           d.extra_gaps == 0 && d.table_bytes == 0 && (d.pruned || d.index_bytes == 0);
+  }
   return has_gaps(d) ? d.extra_gaps <= d.elements : d.extra_gaps == 0 && d.index_bytes == 0;
 }
 
@@ -63,7 +68,9 @@ void descriptor_to_fields(const TensorDescriptor& d, double* f) noexcept {
                                                d.code_bytes,
                                                d.code_entropy_bits,
                                                d.index_entropy_bits,
-                                               d.stored_bytes};
+                                               d.stored_bytes,
+                                               d.width,
+                                               d.stride};
   for (size_t i = 0; i < kDescriptorFields; i++) f[i] = static_cast<double>(numbers[i]);
 }
 
@@ -95,6 +102,8 @@ bool descriptor_from_fields(const double* f, TensorDescriptor& d) noexcept {
   d.code_entropy_bits = static_cast<uint64_t>(f[16]);
   d.index_entropy_bits = static_cast<uint64_t>(f[17]);
   d.stored_bytes = static_cast<uint64_t>(f[18]);
+  d.width = static_cast<uint64_t>(f[19]);
+  d.stride = static_cast<uint64_t>(f[20]);
   return valid_fields(d) && valid_stored_bytes(d);
 }
 

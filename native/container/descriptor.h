@@ -4,7 +4,7 @@
 namespace dc {
 
 // A descriptor as numbers, the form in which it crosses the Node boundary; src/container/layout.ts has the same order.
-constexpr size_t kDescriptorFields = 19;
+constexpr size_t kDescriptorFields = 21;
 void descriptor_to_fields(const TensorDescriptor& d, double fields[kDescriptorFields]) noexcept;
 // False when a field is out of its range, or the fields contradict each other (DCZ-31 to 35).
 bool descriptor_from_fields(const double fields[kDescriptorFields], TensorDescriptor& d) noexcept;

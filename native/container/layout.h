@@ -21,12 +21,13 @@ constexpr uint64_t kDimensionMost = uint64_t{1} << 40;
 constexpr uint64_t kWholeMost = (uint64_t{1} << 53) - 1;  // DCZ-01
 constexpr unsigned kClustersMost = 256;
 constexpr unsigned kBlockLog2Least = 10, kBlockLog2Most = 24;
+constexpr unsigned kContextElementsLog2 = 24, kWidthMost = 65536, kStrideMost = 65535;  // DCZ-34
 constexpr unsigned kIndexBitsLeast = 2, kIndexBitsMost = 8;
 constexpr unsigned kVarintBytesMost = 8;
 constexpr unsigned kFlagPruned = 1, kFlagSourceOrder = 2, kCodebookFormShift = 2;  // DCZ-34
 
-enum class Layout : uint8_t { zero = 0, raw = 1, dense = 2, sparse = 3, relative = 4 };
-constexpr unsigned kLayouts = 5;
+enum class Layout : uint8_t { zero = 0, raw = 1, dense = 2, sparse = 3, relative = 4, context = 5 };
+constexpr unsigned kLayouts = 6;
 enum class RawForm : uint8_t { stored = 0, planes = 1 };
 enum class CodebookForm : uint8_t { float32 = 0, float16 = 1, delta = 2 };
 
@@ -38,7 +39,7 @@ struct TensorDescriptor {
   CodebookForm codebook_form = CodebookForm::float32;
   bool pruned = false;
   bool source_order = false;
-  unsigned block_log2 = 0;
+  unsigned block_log2 = 0;  // context: of the most elements it may have, so that there is one block
   unsigned clusters = 0;
   unsigned escape = 0;      // sparse: E
   unsigned index_bits = 0;  // relative: b
@@ -51,6 +52,7 @@ struct TensorDescriptor {
   uint64_t code_entropy_bits = 0;
   uint64_t index_entropy_bits = 0;
   uint64_t stored_bytes = 0;
+  uint64_t width = 0, stride = 0;  // context: S7
 };
 
 // DCZ-42: symbol 0 of the code stream is no code.

@@ -134,7 +134,9 @@ bool read_coded(Cursor& c, TensorDescriptor& d) noexcept {
   d.pruned = v & kFlagPruned;
   d.source_order = v & kFlagSourceOrder;
   d.codebook_form = static_cast<CodebookForm>(v >> kCodebookFormShift);
-  if (!c.u8_in(kBlockLog2Least, kBlockLog2Most, v)) return false;
+  const bool context = d.layout == Layout::context, index = has_gaps(d) || (context && d.pruned);
+  v = kContextElementsLog2;
+  if (!context && !c.u8_in(kBlockLog2Least, kBlockLog2Most, v)) return false;
   d.block_log2 = static_cast<unsigned>(v);
   if (!c.u8(v)) return false;
   d.clusters = static_cast<unsigned>(v) + 1;
@@ -145,9 +147,12 @@ bool read_coded(Cursor& c, TensorDescriptor& d) noexcept {
     (d.layout == Layout::sparse ? d.escape : d.index_bits) = static_cast<unsigned>(v);
     if (!c.varint(d.extra_gaps)) return false;
   }
+  if (context && (!c.varint(d.width) || !c.varint(d.stride))) return false;
   if (!fixed_codebook_bytes(d.codebook_form, d.clusters, d.codebook_bytes) && !c.varint(d.codebook_bytes)) return false;
-  if (!c.varint(d.table_bytes) || (has_gaps(d) && !c.varint(d.index_bytes)) || !c.varint(d.code_bytes)) return false;
-  return c.varint(d.code_entropy_bits) && (!has_gaps(d) || c.varint(d.index_entropy_bits));
+  if ((!context && !c.varint(d.table_bytes)) || (index && !c.varint(d.index_bytes)) || !c.varint(d.code_bytes)) {
+    return false;
+  }
+  return c.varint(d.code_entropy_bits) && (!index || c.varint(d.index_entropy_bits));
 }
 
 // DCZ-30 to DCZ-34

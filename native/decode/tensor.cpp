@@ -8,6 +8,7 @@
 #include "../base/memory.h"
 #include "../container/codebook.h"
 #include "block.h"
+#include "context.h"
 #include "gaps.h"
 #include "model.h"
 #include "planes.h"
@@ -427,12 +428,56 @@ Result sparse_block_codes(CpuLevel level, const TensorDescriptor& d, const Coded
   return within(own, kept, d.clusters) ? Result{} : fail(Status::value, place.code_at);
 }
 
+// A payload of layout context (DCZ-48): codebook, marks (1 where a weight is kept), codes.
+struct ContextPayload {
+  float codebook[kClustersMost];
+  Array<uint8_t> marks, codes;
+
+  Result open(const Job& job, const TensorDescriptor& d, const uint8_t* payload, uint64_t size,
+              const DecodeOptions& options, uint32_t* mask) noexcept {
+    uint64_t index_at = d.codebook_bytes, code_at = 0, end = 0;
+    if (size != d.stored_bytes || !checked_add(index_at, d.index_bytes, code_at) ||
+        !checked_add(code_at, d.code_bytes, end) || end != size) {
+      return fail(Status::structure);
+    }
+    Result result = read_codebook(d, payload, options.allow_nonfinite, codebook);
+    if (!result) return result;
+    if (!marks.reset(d.elements) || !codes.reset(d.kept)) return fail(Status::nomem);
+    const ContextShape shape = {d.elements, d.kept, d.width, d.stride};
+    if (d.pruned) {
+      result = decode_context_mask(job, shape, payload + index_at, d.index_bytes, marks.data());
+      if (!result) return fail(result.status, index_at);
+    } else {
+      std::memset(marks.data(), 1, d.elements);
+    }
+    if (mask) {
+      std::memset(mask, 0, mask_words(d.elements) * sizeof(uint32_t));
+      for (uint64_t i = 0; i < d.elements; i++) mask[i / kMaskBits] |= uint32_t{marks[i]} << (i % kMaskBits);
+    }
+    result = decode_context_codes(job, shape, d.clusters, payload + code_at, d.code_bytes, marks.data(), codes.data());
+    return result ? result : fail(result.status, code_at);
+  }
+};
+
+Result context_values(const Job& job, const TensorDescriptor& d, const uint8_t* payload, uint64_t size, uint64_t first,
+                      uint64_t count, const DecodeOptions& options, float* out) noexcept {
+  ContextPayload p;
+  const Result result = p.open(job, d, payload, size, options, nullptr);
+  if (!result) return result;
+  uint64_t next = 0;
+  for (uint64_t i = 0; i < first; i++) next += p.marks[i] != 0;
+  for (uint64_t i = 0; i < count; i++) out[i] = p.marks[first + i] ? p.codebook[p.codes[next++]] : 0.0f;
+  job.report(1, 1);
+  return {};
+}
+
 }  // namespace
 
 Result decode_values(const Job& job, const TensorDescriptor& d, const uint8_t* payload, uint64_t size, uint64_t first,
                      uint64_t count, const DecodeOptions& options, float* out) noexcept {
   if (first > d.elements || count > d.elements - first) return fail(Status::arg);
   if (count == 0 || d.layout == Layout::zero) return options.out_is_zero ? Result{} : zero_values(job, count, out);
+  if (d.layout == Layout::context) return context_values(job, d, payload, size, first, count, options, out);
   if (d.layout != Layout::raw) return coded_values(job, d, payload, size, first, count, options, out);
   return d.raw_form == RawForm::stored ? stored_values(job, d, payload, size, first, count, options, out)
                                        : plane_values(job, d, payload, size, first, count, options, out);
@@ -443,6 +488,14 @@ Result decode_codes(const Job& job, const TensorDescriptor& d, const uint8_t* pa
   if (d.layout == Layout::raw) return fail(Status::arg);
   if (d.layout == Layout::zero) {
     std::memset(mask, 0, mask_words(d.elements) * sizeof(uint32_t));
+    return {};
+  }
+  if (d.layout == Layout::context) {
+    ContextPayload p;
+    const Result result = p.open(job, d, payload, size, options, mask);
+    if (!result) return result;
+    std::memcpy(codebook, p.codebook, d.clusters * sizeof(float));
+    std::memcpy(codes, p.codes.data(), d.kept);
     return {};
   }
   CodedPayload p;

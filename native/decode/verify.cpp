@@ -16,7 +16,8 @@ static Result verify_tensor(const Job& job, const TensorEntry& t, const uint8_t*
   Array<uint32_t> mask;
   Array<uint8_t> codes;
   float codebook[kClustersMost];
-  if (4 * mask_words(d.elements) + d.kept > limits.decoded_bytes) return fail(Status::limit);
+  const uint64_t marks = d.layout == Layout::context ? d.elements : 0;
+  if (4 * mask_words(d.elements) + d.kept + marks > limits.decoded_bytes) return fail(Status::limit);
   if (!mask.reset(mask_words(d.elements)) || !codes.reset(d.kept)) return fail(Status::nomem);
   return decode_codes(job, d, payload, d.stored_bytes, {}, mask.data(), codes.data(), codebook);
 }

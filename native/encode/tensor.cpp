@@ -8,6 +8,7 @@
 #include "../base/memory.h"
 #include "../container/codebook.h"
 #include "block.h"
+#include "context.h"
 #include "gaps.h"
 #include "histogram.h"
 #include "planes.h"
@@ -20,6 +21,11 @@ constexpr uint64_t kSparseBlockEntries = 32768;  // at least, where the tensor h
 constexpr unsigned kDenseBlockLog2 = 16;
 // A dense layout must be this much smaller than the sparse one to be taken: it has more symbols to decode.
 constexpr double kDenseAdvantage = 0.995;
+// Layout context is a hundred times slower to decode (25 ns a position): it is tried on tensors of up to kContextTried
+// elements and must be this much smaller to be taken; where decoding takes no time anyway, smaller at all.
+constexpr uint64_t kContextTried = uint64_t{1} << 20;
+constexpr double kContextAdvantage = 0.995;
+constexpr uint64_t kContextAnyway = 65536;
 
 uint64_t ceil_bits(double bits) noexcept { return static_cast<uint64_t>(std::ceil(bits)); }
 
@@ -416,27 +422,19 @@ uint64_t quantized_bound(uint64_t elements, uint64_t kept, unsigned clusters) no
   return 4 * uint64_t{clusters} + 2 * kMaxModelBytes + blocks * (2 * block_bound(0) + 64) + 2 * kept + elements;
 }
 
-Result encode_quantized(const Job& job, const QuantizedInput& input, const TensorOptions& options, uint8_t* out,
-                        uint64_t capacity, TensorDescriptor& d) noexcept {
-  d = TensorDescriptor();
-  d.elements = input.elements;
-  if (input.kept == 0) {  // DCZ-32
-    const bool agrees = input.elements == 0 || (input.mask && count_mask(job.level, input.mask, input.elements) == 0);
-    return agrees ? Result{} : fail(Status::arg);
-  }
-  Candidate c;
+namespace {
+
+// Everything that does not depend on the layout.
+struct Checked {
+  TensorDescriptor d;
   float codebook[kClustersMost];
   uint64_t counts[256];
-  c.d = d;
-  Result result = check_input(job, input, codebook, c.d.source_order, counts);
-  if (!result) return result;
-  c.d.kept = input.kept;
-  c.d.clusters = input.clusters;
-  c.d.pruned = input.kept < input.elements;
-  size_t codebook_bytes;
-  c.d.codebook_form = smallest_form(codebook, input.clusters, c.d.source_order, &codebook_bytes);
-  c.d.codebook_bytes = codebook_bytes;
+};
 
+Result encode_blocked(const Job& job, const QuantizedInput& input, const TensorOptions& options, const Checked& checked,
+                      uint8_t* out, uint64_t capacity, TensorDescriptor& d) noexcept {
+  Candidate c;
+  c.d = checked.d;
   QuantizedInput in = input;
   Array<uint32_t> all;
   if (!c.d.pruned) in.mask = nullptr;
@@ -446,12 +444,12 @@ Result encode_quantized(const Job& job, const QuantizedInput& input, const Tenso
     if (in.elements % kMaskBits) all[all.size() - 1] = (1u << in.elements % kMaskBits) - 1;
     in.mask = all.data();
   }
-  result = choose_layout(job, in, options, counts, c);
+  Result result = choose_layout(job, in, options, checked.counts, c);
   if (!result) return result;
   Array<Place> places;
   uint64_t unused[256];
   result = count_blocks(job, in, c.d, places, unused);
-  if (result && has_gaps(c.d)) result = recount_gaps(job, in, c, places, counts, options.entropy);
+  if (result && has_gaps(c.d)) result = recount_gaps(job, in, c, places, checked.counts, options.entropy);
   if (!result) return result;
   c.d.code_entropy_bits = ceil_bits(c.codes().entropy);
   result = build_encode_table(c.codes().model, c.codes().table);
@@ -461,9 +459,78 @@ Result encode_quantized(const Job& job, const QuantizedInput& input, const Tenso
   }
   Array<uint8_t> scratch;
   if (result) result = encode_blocks(job, in, c, places, scratch);
-  if (result) result = write_payload(job, codebook, c, places, scratch, out, capacity);
+  if (result) result = write_payload(job, checked.codebook, c, places, scratch, out, capacity);
   d = c.d;
   return result;
+}
+
+// DCZ-48. Status::arg when the capacity is short.
+Result encode_contextual(const Job& job, const QuantizedInput& in, const TensorOptions& options, const Checked& checked,
+                         uint8_t* out, uint64_t capacity, TensorDescriptor& d) noexcept {
+  d = checked.d;
+  d.layout = Layout::context;
+  d.block_log2 = kContextElementsLog2;
+  d.width = options.width >= 1 && options.width <= in.elements ? options.width : in.elements;
+  d.width = d.width > kWidthMost ? kWidthMost : d.width;
+  d.stride = d.pruned ? context_stride(in.mask, in.elements, d.width) : 1;
+  d.code_entropy_bits = ceil_bits(entropy_bits(checked.counts));
+  if (d.pruned) {
+    uint64_t marks[256] = {in.elements - in.kept, in.kept};
+    d.index_entropy_bits = ceil_bits(entropy_bits(marks));
+  }
+  if (capacity < d.codebook_bytes) return fail(Status::arg);
+  write_codebook(checked.codebook, d.clusters, d.codebook_form, out, d.codebook_bytes);
+  const Result result = encode_context(job, in, d.width, d.stride, out + d.codebook_bytes, capacity - d.codebook_bytes,
+                                       &d.index_bytes, &d.code_bytes);
+  d.stored_bytes = d.codebook_bytes + d.index_bytes + d.code_bytes;
+  return result;
+}
+
+// Puts the context layout into `out` where it is enough smaller than what is there.
+Result improve_by_context(const Job& job, const QuantizedInput& in, const TensorOptions& options,
+                          const Checked& checked, uint8_t* out, TensorDescriptor& d) noexcept {
+  const double share = in.elements <= kContextAnyway ? 1 : kContextAdvantage;
+  // Whole bytes below the share of what is there.
+  const uint64_t most = static_cast<uint64_t>(std::ceil(share * static_cast<double>(d.stored_bytes))) - 1;
+  Array<uint8_t> trial;
+  TensorDescriptor made;
+  if (!trial.reset(most)) return fail(Status::nomem);
+  const Result result = encode_contextual(job, in, options, checked, trial.data(), most, made);
+  if (result.status == Status::arg) return {};
+  if (!result) return result;
+  std::memcpy(out, trial.data(), made.stored_bytes);
+  d = made;
+  return {};
+}
+
+}  // namespace
+
+Result encode_quantized(const Job& job, const QuantizedInput& input, const TensorOptions& options, uint8_t* out,
+                        uint64_t capacity, TensorDescriptor& d) noexcept {
+  d = TensorDescriptor();
+  d.elements = input.elements;
+  if (input.kept == 0) {  // DCZ-32
+    const bool agrees = input.elements == 0 || (input.mask && count_mask(job.level, input.mask, input.elements) == 0);
+    return agrees ? Result{} : fail(Status::arg);
+  }
+  Checked checked;
+  checked.d = d;
+  Result result = check_input(job, input, checked.codebook, checked.d.source_order, checked.counts);
+  if (!result) return result;
+  checked.d.kept = input.kept;
+  checked.d.clusters = input.clusters;
+  checked.d.pruned = input.kept < input.elements;
+  size_t codebook_bytes;
+  checked.d.codebook_form = smallest_form(checked.codebook, input.clusters, checked.d.source_order, &codebook_bytes);
+  checked.d.codebook_bytes = codebook_bytes;
+  if (options.layout == LayoutChoice::context) {
+    if (input.elements > uint64_t{1} << kContextElementsLog2) return fail(Status::arg);
+    return encode_contextual(job, input, options, checked, out, capacity, d);
+  }
+  result = encode_blocked(job, input, options, checked, out, capacity, d);
+  const bool free = options.layout == LayoutChoice::automatic && options.entropy == ModeChoice::automatic &&
+                    options.index_bits == 0 && input.elements <= kContextTried;
+  return result && free ? improve_by_context(job, input, options, checked, out, d) : result;
 }
 
 uint64_t raw_bound(uint64_t elements) noexcept { return 4 * elements; }

@@ -15,12 +15,13 @@ struct QuantizedInput {
   unsigned clusters = 0;            // 0 only when nothing is kept
 };
 
-enum class LayoutChoice : uint8_t { automatic = 0, dense = 2, sparse = 3, relative = 4 };
+enum class LayoutChoice : uint8_t { automatic = 0, dense = 2, sparse = 3, relative = 4, context = 5 };
 
 struct TensorOptions {
   LayoutChoice layout = LayoutChoice::automatic;
   unsigned index_bits = 0;  // 2..8: bits of a gap symbol; 0: the cheapest
   ModeChoice entropy = ModeChoice::automatic;
+  uint64_t width = 0;  // columns of the matrix that the tensor is, for layout context; 0: not known
 };
 
 // Enough for any encoding of such a tensor.
@@ -29,7 +30,8 @@ uint64_t raw_bound(uint64_t elements) noexcept;
 
 // Writes the payload (format part 3) to out[0..d.stored_bytes) and what the header says of it to `d`. Same bytes at
 // every level and for every number of threads. Status::arg: mask, codes and kept disagree, no such layout (relative or
-// dense with pruning has room for 255 clusters), capacity is short. Status::value: a code past the codebook.
+// dense with pruning has room for 255 clusters; context has
+// at most 2^24 elements), capacity is short. Status::value: a code past the codebook.
 // Status::nonfinite: a centroid that is NaN or infinite.
 Result encode_quantized(const Job& job, const QuantizedInput& input, const TensorOptions& options, uint8_t* out,
                         uint64_t capacity, TensorDescriptor& d) noexcept;

@@ -14,8 +14,8 @@ namespace {
 size_t chunks_of(size_t bytes) { return bytes / kChunkBytes + (bytes % kChunkBytes != 0); }
 
 // encodeQuantized(mask: Uint32Array | null, elements, codes: Uint8Array, codebook: Float32Array, layout: 0 auto | 2 | 3
-// | 4, indexBits, entropy: 0 auto | 1 raw | 2 huffman | 3 rans, out: Uint8Array, checksums: Uint32Array, fields:
-// Float64Array(19), ...job)
+// | 4 | 5, indexBits, entropy: 0 auto | 1 raw | 2 huffman | 3 rans, width, out: Uint8Array, checksums: Uint32Array,
+// fields: Float64Array(21), ...job)
 class EncodeQuantizedTask final : public AsyncTask {
  public:
   QuantizedInput input;
@@ -33,7 +33,7 @@ class EncodeQuantizedTask final : public AsyncTask {
 };
 
 Napi::Value encode_quantized_call(const Napi::CallbackInfo& info) {
-  Arguments args(info, 13);
+  Arguments args(info, 14);
   auto task = std::make_unique<EncodeQuantizedTask>();
   const auto mask = args.optional_u32(0);
   const auto codes = args.u8(2);
@@ -45,17 +45,18 @@ Napi::Value encode_quantized_call(const Napi::CallbackInfo& info) {
   task->input.codebook = codebook.data;
   task->input.clusters = static_cast<unsigned>(codebook.size);
   const uint64_t layout = args.whole(4), bits = args.whole(5), entropy = args.whole(6);
-  task->out = args.u8_out(7);
-  const auto checksums = args.u32_out(8);
-  const auto fields = args.f64_out(9);
+  task->out = args.u8_out(8);
+  const auto checksums = args.u32_out(9);
+  const auto fields = args.f64_out(10);
   args.require(codebook.size <= kClustersMost, "a codebook has at most 256 values");
   args.require(!mask || mask.size == (task->input.elements + 31) / 32, "the mask must have one bit a weight");
-  args.require(layout == 0 || (layout >= 2 && layout <= 4), "no such layout");
+  args.require(layout == 0 || (layout >= 2 && layout <= 5), "no such layout");
   args.require(bits == 0 || (bits >= kIndexBitsLeast && bits <= kIndexBitsMost), "indexBits must be 0 or 2 to 8");
   args.require(entropy <= 3, "no such entropy coder");
   args.require(checksums.size >= chunks_of(task->out.size), "there must be a checksum for each chunk of out");
-  args.require(fields.size == kDescriptorFields, "fields must have 19 elements");
-  task->options = {static_cast<LayoutChoice>(layout), static_cast<unsigned>(bits), static_cast<ModeChoice>(entropy)};
+  args.require(fields.size == kDescriptorFields, "fields must have 21 elements");
+  task->options = {static_cast<LayoutChoice>(layout), static_cast<unsigned>(bits), static_cast<ModeChoice>(entropy),
+                   args.whole(7)};
   task->checksums = checksums.data;
   task->fields = fields.data;
   return args.run(std::move(task));
@@ -91,7 +92,7 @@ Napi::Value encode_raw_call(const Napi::CallbackInfo& info) {
   const auto fields = args.f64_out(5);
   args.require(entropy <= 3, "no such entropy coder");
   args.require(checksums.size >= chunks_of(task->out.size), "there must be a checksum for each chunk of out");
-  args.require(fields.size == kDescriptorFields, "fields must have 19 elements");
+  args.require(fields.size == kDescriptorFields, "fields must have 21 elements");
   task->entropy = static_cast<ModeChoice>(entropy);
   task->checksums = checksums.data;
   task->fields = fields.data;
@@ -120,7 +121,7 @@ void take_payload(Arguments& args, DecodeTask& task) {
                "one checksum a chunk is needed");
 }
 
-// decodeValues(payload, fields: Float64Array(19), checksums: Uint32Array | null, allowNonFinite, first, outIsZero: out
+// decodeValues(payload, fields: Float64Array(21), checksums: Uint32Array | null, allowNonFinite, first, outIsZero: out
 // is fresh, out: Float32Array, ...job)
 class DecodeValuesTask final : public DecodeTask {
  public:

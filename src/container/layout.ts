@@ -25,6 +25,10 @@ export const BLOCK_LOG2_LEAST = 10
 export const BLOCK_LOG2_MOST = 24
 export const INDEX_BITS_LEAST = 2
 export const INDEX_BITS_MOST = 8
+/** DCZ-34: a tensor of layout context has at most 2^24 elements, and so one block. */
+export const CONTEXT_ELEMENTS_LOG2 = 24
+export const WIDTH_MOST = 65536
+export const STRIDE_MOST = 65535
 export const VARINT_BYTES_MOST = 8
 
 /** Offsets of the preamble's fields (format 2.1). */
@@ -40,7 +44,7 @@ export const PREAMBLE = {
 } as const
 
 /** DCZ-31: the index of a name is its number in the file. */
-export const LAYOUTS = ['zero', 'raw', 'dense', 'sparse', 'relative'] as const
+export const LAYOUTS = ['zero', 'raw', 'dense', 'sparse', 'relative', 'context'] as const
 export type Layout = (typeof LAYOUTS)[number]
 export const RAW_FORMS = ['stored', 'planes'] as const
 export type RawForm = (typeof RAW_FORMS)[number]
@@ -95,6 +99,9 @@ export interface TensorDescriptor {
   codeEntropyBits: number
   indexEntropyBits: number
   storedBytes: number
+  /** context: columns of a row, and rows up to the second neighbour (S7). */
+  width: number
+  stride: number
   /** Null for layout `zero`, and before the tensor was added to an archive. */
   section: Section | null
 }
@@ -120,6 +127,8 @@ export const DESCRIPTOR_FIELDS = [
   'codeEntropyBits',
   'indexEntropyBits',
   'storedBytes',
+  'width',
+  'stride',
 ] as const
 
 export function descriptorToFields(tensor: TensorDescriptor): Float64Array<ArrayBuffer> {

@@ -7,6 +7,7 @@ import {
   CLUSTERS_MOST,
   CODEBOOK_FORM_SHIFT,
   CODEBOOK_FORMS,
+  CONTEXT_ELEMENTS_LOG2,
   type CodebookForm,
   chunkCount,
   compareBytes,
@@ -27,11 +28,13 @@ import {
   SECTION_CRITICAL,
   SECTION_PAYLOAD,
   type Section,
+  STRIDE_MOST,
   sectionPadding,
   type TensorDescriptor,
   VARINT_BYTES_MOST,
   VERSION_MAJOR,
   VERSION_MINOR,
+  WIDTH_MOST,
 } from './layout.js'
 import { checkLimit, type Limits, resolveLimits } from './limits.js'
 
@@ -275,6 +278,8 @@ export function emptyDescriptor(name: string, shape: readonly number[], elements
     codeEntropyBits: 0,
     indexEntropyBits: 0,
     storedBytes: 0,
+    width: 0,
+    stride: 0,
     section: null,
   }
 }
@@ -329,20 +334,28 @@ function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
   if (tensor.sourceOrder && tensor.codebookForm === 'delta') {
     throw cursor.structure('a delta codebook cannot have the source order', flagsAt)
   }
-  tensor.blockLog2 = cursor.u8In(BLOCK_LOG2_LEAST, BLOCK_LOG2_MOST, 'the block size')
+  const context = layout === 'context'
+  if (context && elements > 2 ** CONTEXT_ELEMENTS_LOG2)
+    throw cursor.structure('layout context has at most 2^24 elements')
+  tensor.blockLog2 = context ? CONTEXT_ELEMENTS_LOG2 : cursor.u8In(BLOCK_LOG2_LEAST, BLOCK_LOG2_MOST, 'the block size')
   const zeroIsSymbol = layout === 'relative' || (layout === 'dense' && tensor.pruned)
   tensor.clusters = cursor.u8In(0, CLUSTERS_MOST - (zeroIsSymbol ? 2 : 1), 'clusters less 1') + 1
   tensor.kept = tensor.pruned ? cursor.varintIn(1, elements - 1, 'kept weights') : elements
-  const gaps = layout !== 'dense'
+  const gaps = layout === 'sparse' || layout === 'relative'
+  const index = gaps || (context && tensor.pruned)
   if (layout === 'sparse') tensor.escape = cursor.u8In(1, 255, 'the escape')
   if (layout === 'relative') tensor.indexBits = cursor.u8In(INDEX_BITS_LEAST, INDEX_BITS_MOST, 'the index bits')
   if (gaps) tensor.extraGaps = cursor.varintIn(0, elements, 'extra gaps')
+  if (context) {
+    tensor.width = cursor.varintIn(1, Math.min(elements, WIDTH_MOST), 'the width')
+    tensor.stride = cursor.varintIn(1, STRIDE_MOST, 'the stride')
+  }
   tensor.codebookBytes = codebookBytes(tensor.codebookForm, tensor.clusters) ?? cursor.varint()
-  tensor.tableBytes = cursor.varint()
-  if (gaps) tensor.indexBytes = cursor.varint()
+  if (!context) tensor.tableBytes = cursor.varint()
+  if (index) tensor.indexBytes = cursor.varint()
   tensor.codeBytes = cursor.varint()
   tensor.codeEntropyBits = cursor.varint()
-  if (gaps) tensor.indexEntropyBits = cursor.varint()
+  if (index) tensor.indexEntropyBits = cursor.varint()
 }
 
 /** Bytes of a codebook whose form says them (DCZ-50). */

@@ -97,24 +97,30 @@ function writeTensor(out: Bytes, tensor: TensorDescriptor): void {
     out.varint(tensor.tableBytes)
     return
   }
-  const gaps = tensor.layout !== 'dense'
+  const context = tensor.layout === 'context'
+  const gaps = tensor.layout === 'sparse' || tensor.layout === 'relative'
+  const index = gaps || (context && tensor.pruned)
   out.u8(
     (tensor.pruned ? FLAG_PRUNED : 0) |
       (tensor.sourceOrder ? FLAG_SOURCE_ORDER : 0) |
       (CODEBOOK_FORMS.indexOf(tensor.codebookForm) << CODEBOOK_FORM_SHIFT),
   )
-  out.u8(tensor.blockLog2)
+  if (!context) out.u8(tensor.blockLog2)
   out.u8(tensor.clusters - 1)
   if (tensor.pruned) out.varint(tensor.kept)
   if (tensor.layout === 'sparse') out.u8(tensor.escape)
   if (tensor.layout === 'relative') out.u8(tensor.indexBits)
   if (gaps) out.varint(tensor.extraGaps)
+  if (context) {
+    out.varint(tensor.width)
+    out.varint(tensor.stride)
+  }
   if (tensor.codebookForm === 'delta') out.varint(tensor.codebookBytes)
-  out.varint(tensor.tableBytes)
-  if (gaps) out.varint(tensor.indexBytes)
+  if (!context) out.varint(tensor.tableBytes)
+  if (index) out.varint(tensor.indexBytes)
   out.varint(tensor.codeBytes)
   out.varint(tensor.codeEntropyBits)
-  if (gaps) out.varint(tensor.indexEntropyBits)
+  if (index) out.varint(tensor.indexEntropyBits)
 }
 
 interface Part {

@@ -66,6 +66,7 @@ export interface NativeBinding {
     layout: number,
     indexBits: number,
     entropy: number,
+    width: number,
     out: Uint8Array,
     checksums: Uint32Array,
     fields: Float64Array,

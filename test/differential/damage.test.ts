@@ -10,6 +10,9 @@ import { golden, oneTensor, u32 } from '../support/dcz'
 const SEED = Number(process.env.DCZ_DAMAGE_SEED ?? 0)
 const RUNS = Number(process.env.DCZ_DAMAGE_RUNS ?? 1000)
 
+/** A context takes a hundred times as long to decode, and nearly every damage of it decodes to something. */
+const runsOf = (name: string) => (name.startsWith('context') ? RUNS / 20 : RUNS)
+
 const LIMITS = { maxElements: 1 << 20, maxTotalElements: 1 << 21, maxDecodedBytes: 1 << 22 }
 const NAMES = [
   'sparse-huffman.dcz',
@@ -18,6 +21,8 @@ const NAMES = [
   'dense-all-kept.dcz',
   'source-order.dcz',
   'planes.dcz',
+  'context.dcz',
+  'context-all-kept.dcz',
 ]
 
 function generator(seed: number): (below: number) => number {
@@ -72,7 +77,7 @@ describe('damaged files', () => {
     const still = good.slice()
     seal(still)
     expect(Buffer.from(still).equals(Buffer.from(good))).toBe(true)
-    for (let run = 0; run < RUNS; run++) {
+    for (let run = 0; run < runsOf(name); run++) {
       const file = good.slice()
       const log: string[] = []
       for (let edits = 1 + random(3); edits > 0; edits--) {
@@ -93,7 +98,7 @@ describe('damaged files', () => {
       if (a !== b) throw new Error(`${name} ${log.join(' ')}: native ${a}, web ${b}`)
       seen.add(a)
     }
-    expect(seen.size).toBeGreaterThan(3)
+    expect(seen.size).toBeGreaterThan(name.startsWith('context') ? 1 : 3)
   })
 
   test.each(NAMES)('2. %s cut at any place, the length in the preamble as it was and as it is', async (name) => {

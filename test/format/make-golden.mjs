@@ -29,6 +29,29 @@ function shared(name, shape, density, codebook) {
   return { name, shape, mask, kept: codes.length, codes: Uint8Array.from(codes), codebook: Float32Array.from(codebook) }
 }
 
+/** Weights in spots, as of an image that is `side` pixels wide: rows are pixels, columns are hidden units. */
+function spotted(name, [rows, columns], side) {
+  const mask = new Uint32Array(Math.ceil((rows * columns) / 32))
+  const codes = []
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < columns; c++) {
+      const distance = Math.hypot((r % side) - (c % side), Math.floor(r / side) - (c % 7))
+      if (random() * distance > 0.7) continue
+      const i = r * columns + c
+      mask[i >>> 5] |= 1 << (i & 31)
+      codes.push(Math.floor(random() * 3) + 4 * (c % 3))
+    }
+  }
+  return {
+    name,
+    shape: [rows, columns],
+    mask,
+    kept: codes.length,
+    codes: Uint8Array.from(codes),
+    codebook: Float32Array.from(ramp(11, 0.3)),
+  }
+}
+
 const ramp = (k, step) => Array.from({ length: k }, (_, i) => (i - k / 2) * step + step / 3)
 const floats = (n, f) => Float32Array.from({ length: n }, (_, i) => f(i))
 
@@ -91,6 +114,9 @@ const FILES = {
   'dense-two-blocks.dcz': () => file([[shared('w', [80000], 0.95, [0.5]), { layout: 'dense' }]]),
   'planes-two-blocks.dcz': () =>
     file([[{ name: 'w', shape: [70000], values: floats(70000, () => (random() < 0.1 ? -1 : 1)) }, {}]]),
+  'context.dcz': () => file([[spotted('w', [120, 100], 20), { layout: 'context' }]]),
+  'context-all-kept.dcz': () =>
+    file([[{ ...shared('w', [40, 50], 1, ramp(200, 0.01)), mask: null }, { layout: 'context' }]]),
   'names-metadata-optional.dcz': () =>
     file(
       ['__proto__', 'a', 'a.b', '../x', 'ä', '重み'].map((name) => [
@@ -121,4 +147,6 @@ for (const [name, make] of Object.entries(FILES)) {
 }
 writeFileSync(manifest, sums + added)
 const expected = path.join(folder, 'decoded.json')
-if (!existsSync(expected)) writeFileSync(expected, `${JSON.stringify(values, null, 2)}\n`)
+// What is there already stays; a file that was added gets its lines.
+const known = existsSync(expected) ? JSON.parse(readFileSync(expected, 'utf8')) : {}
+writeFileSync(expected, `${JSON.stringify({ ...values, ...known }, null, 2)}\n`)

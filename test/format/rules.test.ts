@@ -88,6 +88,16 @@ const relative = (gaps: number[], entries: number[], kept: number, extra: number
   return oneTensor(entry, [0x00, 0x3c, 1, 2, 1, 2, ...g, ...e], 40, kept + extra)
 }
 
+// Layout context by hand (S7): the first bit of a stream whose contexts know nothing has probability 1/2, so that a first byte of 0x80 or
+// more is a 0 and a lower one a 1. Two centroids, -1 and 1, in half precision.
+const HALVES = [0x00, 0xbc, 0x00, 0x3c]
+const contextAll = (codes: number[], entry = [1, 1, 5, 4, 1, 1, 1, codes.length, 0]) =>
+  oneTensor(entry, [...HALVES, ...codes], 1, 1)
+// Two positions, one of them kept; its code is 1, which takes no byte.
+const contextPruned = (index: number[], entry = [1, 2, 5, 5, 1, 1, 2, 1, index.length, 0, 0, 2], payload = HALVES) =>
+  oneTensor(entry, [...payload, ...index], 2, 1)
+const CONTEXT = [1, 2, 5, 5, 1, 1, 2, 1, 1, 0, 0, 2]
+
 const CASES: Case[] = [
   ['A1', 'an empty file', new Uint8Array(0), 'TRUNCATED'],
   ['A1', 'one byte of the magic', good.slice(0, 1), 'TRUNCATED'],
@@ -255,7 +265,7 @@ const CASES: Case[] = [
   ['DCZ-02', 'a number in two bytes that fits one', oneTensor([1, 0x82, 0, 1, 0], FLOATS, 2, 0), 'STRUCTURE'],
   ['DCZ-02', 'a number of nine bytes', oneTensor([1, ...new Array(8).fill(0x80), 1, 1, 0], FLOATS, 2, 0), 'STRUCTURE'],
   ['DCZ-02', 'a number past 2^53', oneTensor([1, ...new Array(7).fill(0xff), 0x7f, 1, 0], FLOATS, 2, 0), 'STRUCTURE'],
-  ['DCZ-31', 'layout 5', oneTensor([1, 2, 5, 0], FLOATS, 2, 0), 'STRUCTURE'],
+  ['DCZ-31', 'layout 6', oneTensor([1, 2, 6, 0], FLOATS, 2, 0), 'STRUCTURE'],
   ['DCZ-33', 'raw form 2', oneTensor([1, 2, 1, 2], FLOATS, 2, 0), 'STRUCTURE'],
   ['DCZ-33', 'planes in blocks of 2^9', oneTensor([1, 2, 1, 1, 9, 8], FLOATS, 2, 0), 'STRUCTURE'],
   ['C4', 'stored floats that are too few', oneTensor([1, 3, 1, 0], FLOATS, 3, 0), 'STRUCTURE'],
@@ -328,6 +338,57 @@ const CASES: Case[] = [
   ['DCZ-34', '256 clusters in a relative layout', sparse(PAYLOAD, put(put(SPARSE, 2, 4), 5, 255)), 'STRUCTURE'],
   ['DCZ-35', 'streams longer than the section', sparse(PAYLOAD, put(SPARSE, 11, 2)), 'STRUCTURE'],
   ['DCZ-35', 'streams shorter than the section', sparse([...PAYLOAD, 0]), 'STRUCTURE'],
+  ['DCZ-34', 'layout context', contextPruned([0x80]), 'ok'],
+  ['DCZ-34', 'a width of 0', contextPruned([0x80], put(CONTEXT, 6, 0)), 'STRUCTURE'],
+  ['DCZ-34', 'a width of more than the elements', contextPruned([0x80], put(CONTEXT, 6, 3)), 'STRUCTURE'],
+  [
+    'DCZ-34',
+    'a width of 65,537',
+    oneTensor([1, ...varint(70000), 5, 0, 0, ...varint(65537), 1, 0, 0], [0, 0, 0x80, 0x3f], 70000, 70000),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-34',
+    'a width of 65,536, one centroid, no bits',
+    oneTensor([1, ...varint(70000), 5, 4, 0, ...varint(65536), 1, 0, 0], [0, 0x3c], 70000, 70000),
+    'ok',
+  ],
+  ['DCZ-34', 'a stride of 0', contextPruned([0x80], put(CONTEXT, 7, 0)), 'STRUCTURE'],
+  [
+    'DCZ-34',
+    'a stride of 65,536',
+    contextPruned([0x80], [1, 2, 5, 5, 1, 1, 2, ...varint(65536), 1, 0, 0, 2]),
+    'STRUCTURE',
+  ],
+  [
+    'DCZ-34',
+    'layout context of 2^24 + 1 elements',
+    oneTensor([1, ...varint(2 ** 24 + 1), 5, 4, 0, 1, 1, 0, 0], [0, 0x3c], 2 ** 24 + 1, 2 ** 24 + 1),
+    'STRUCTURE',
+  ],
+  ['DCZ-34', 'nothing kept in layout context', contextPruned([0x80], put(CONTEXT, 5, 0)), 'STRUCTURE'],
+  [
+    'DCZ-35',
+    'layout context with a byte that nothing names',
+    contextPruned([0x80], CONTEXT, [...HALVES, 0]),
+    'STRUCTURE',
+  ],
+  ['DCZ-35', 'layout context with streams past its section', contextPruned([0x80], put(CONTEXT, 9, 1)), 'STRUCTURE'],
+  ['DCZ-48', 'code 1 of two', contextAll([]), 'ok'],
+  ['DCZ-48', 'code 0 of two', contextAll([0x80]), 'ok'],
+  ['S7.2', 'a last byte that another one would do for', contextAll([0x81]), 'BITSTREAM'],
+  ['S7.2', 'a byte that is not needed', contextAll([0x00]), 'BITSTREAM'],
+  ['S7.2', 'a byte after the last one', contextAll([0x80, 0x00]), 'BITSTREAM'],
+  ['DCZ-48', 'the first of two positions', contextPruned([]), 'ok'],
+  ['S7.2', 'a mask with a byte that is not needed', contextPruned([0x00]), 'BITSTREAM'],
+  ['S7.4', 'a mask with too few positions', contextPruned([0xff]), 'INDEX'],
+  [
+    'DCZ-47',
+    'an infinite centroid in layout context',
+    contextPruned([0x80], CONTEXT, [0x00, 0xbc, 0x00, 0x7c]),
+    'VALUE',
+  ],
+  ['DCZ-51', 'a codebook of layout context that falls', contextPruned([0x80], CONTEXT, [0, 0x3c, 0, 0xbc]), 'VALUE'],
   [
     'DCZ-52',
     'a delta codebook with source order',

@@ -29,8 +29,9 @@ static Status verify(const uint8_t* bytes, size_t size) {
   return verify_file(job, bytes, size, limits).status;
 }
 
-static const char* const kFiles[] = {"empty.dcz",          "scalar.dcz",   "substitution-4096.dcz",
-                                     "sparse-huffman.dcz", "relative.dcz", "names-metadata-optional.dcz"};
+static const char* const kFiles[] = {"empty.dcz",          "scalar.dcz",          "substitution-4096.dcz",
+                                     "sparse-huffman.dcz", "relative.dcz",        "names-metadata-optional.dcz",
+                                     "context.dcz",        "context-all-kept.dcz"};
 
 int main() {
   const std::vector<uint8_t> whole = golden("substitution-4096.dcz");
@@ -90,8 +91,8 @@ int main() {
 
   // Re-sealed: accepted or not, in bounds (the guard page and the sanitizers watch), and always the same answer.
   size_t sealed = 0, taken = 0;
-  for (const char* name :
-       {"substitution-4096.dcz", "relative.dcz", "sparse-two-blocks.dcz", "dense-two-blocks.dcz", "planes.dcz"}) {
+  for (const char* name : {"substitution-4096.dcz", "relative.dcz", "sparse-two-blocks.dcz", "dense-two-blocks.dcz",
+                           "planes.dcz", "context.dcz"}) {
     const std::vector<uint8_t> good = golden(name);
     const size_t stride = good.size() / 2048 + 1;
     for (size_t at = 8; at < good.size() - 16; at += stride) {

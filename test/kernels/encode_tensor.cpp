@@ -37,6 +37,21 @@ static Tensor make(uint64_t n, double density, unsigned clusters, uint64_t seed)
   return t;
 }
 
+// Columns that are kept or not, but for every seventh row; codes that go with the column.
+static Tensor columns(uint64_t width) {
+  Tensor t;
+  t.elements = 100 * width;
+  t.mask.assign(mask_words(t.elements) + 1, 0);
+  for (uint64_t i = 0; i < t.elements; i++) {
+    const uint64_t row = i / width, column = i % width;
+    if ((row % 7 == 3 ? column % 5 : column % 6) != 2 && random_unit(77, i) > 0.01) continue;
+    t.mask[i / 32] |= 1u << (i % 32);
+    t.codes.push_back(static_cast<uint8_t>(column % 8));
+  }
+  for (unsigned c = 0; c < 8; c++) t.codebook.push_back(static_cast<float>(c) - 3.3f);
+  return t;
+}
+
 static std::vector<float> dense(const Tensor& t) {
   std::vector<float> values(t.elements);
   size_t next = 0;
@@ -148,6 +163,55 @@ int main() {
       round_trip(make(1000003, 0.001, 254, 6), options);
     }
   }
+  for (uint64_t width : {0, 1, 300, 1000000}) {
+    const TensorOptions options = {LayoutChoice::context, 0, ModeChoice::automatic, width};
+    for (const Tensor& t : {make(30000, 0.08, 32, 1), make(70001, 0.9, 200, 2), make(1, 1, 1, 3), make(2, 0.5, 256, 9),
+                            make(33, 0, 4, 4), make(4096, 1, 16, 5), make(100003, 0.001, 254, 6), columns(300)}) {
+      round_trip(t, options);
+    }
+  }
+  round_trip(columns(300), {LayoutChoice::automatic, 0, ModeChoice::automatic, 300});
+  // Rows that are alike are found, and the layout with them.
+  {
+    const Tensor t = columns(300);
+    std::vector<uint8_t> out(quantized_bound(t.elements, t.codes.size(), 8));
+    TensorDescriptor d, blocked;
+    const Job job = job_of(cpu_level(), 1);
+    CHECK(encode_quantized(job, t.input(), {LayoutChoice::sparse, 0, ModeChoice::automatic, 300}, out.data(),
+                           out.size(), blocked));
+    CHECK(encode_quantized(job, t.input(), {LayoutChoice::automatic, 0, ModeChoice::automatic, 300}, out.data(),
+                           out.size(), d));
+    CHECK(d.layout == Layout::context && d.width == 300 && d.stride == 7 && d.stored_bytes < blocked.stored_bytes / 2);
+    CHECK(encode_quantized(job, t.input(), {LayoutChoice::automatic, 0, ModeChoice::huffman, 300}, out.data(),
+                           out.size(), d));
+    CHECK(d.layout == Layout::sparse);  // a coder was asked for
+    const uint64_t most = (uint64_t{1} << kContextElementsLog2) + 1;
+    Tensor large;
+    large.elements = most;
+    large.mask.assign(mask_words(most), 0);
+    large.mask[5] = 1;
+    large.codes = {0};
+    large.codebook = {1};
+    out.resize(quantized_bound(most, 1, 1));
+    const TensorOptions context = {LayoutChoice::context, 0, ModeChoice::automatic, 64};
+    CHECK(encode_quantized(job, large.input(), context, out.data(), out.size(), d).status == Status::arg);
+    for (size_t room : {size_t{0}, size_t{3}, size_t{100}}) {
+      CHECK(encode_quantized(job, t.input(), context, out.data(), room, d).status == Status::arg);
+    }
+    // A job that was cancelled stops in the mask, in the codes, and in the layout that is only tried.
+    Control control;
+    Job cancelled = job;
+    cancelled.control = &control;
+    CHECK(encode_quantized(cancelled, t.input(), context, out.data(), out.size(), d));
+    std::vector<float> back(t.elements);
+    control.cancel = 1;
+    TensorDescriptor unused;
+    CHECK(encode_quantized(cancelled, t.input(), context, out.data(), out.size(), unused).status == Status::aborted);
+    CHECK(decode_values(cancelled, d, out.data(), d.stored_bytes, 0, t.elements, {}, back.data()).status ==
+          Status::aborted);
+    const Tensor full = make(5000, 1, 16, 5);
+    CHECK(encode_quantized(cancelled, full.input(), context, out.data(), out.size(), unused).status == Status::aborted);
+  }
   std::vector<float> values;
   raw_round_trip(values);
   for (int i = 0; i < 150000; i++) {
@@ -205,7 +269,8 @@ int main() {
     std::vector<uint8_t> codes(t.codes.size());
     float codebook[256];
     TensorDescriptor d;
-    for (LayoutChoice layout : {LayoutChoice::automatic, LayoutChoice::dense, LayoutChoice::relative}) {
+    for (LayoutChoice layout :
+         {LayoutChoice::automatic, LayoutChoice::dense, LayoutChoice::relative, LayoutChoice::context}) {
       starve([&] {
         return encode_quantized(job, t.input(), {layout, 0, ModeChoice::automatic}, out.data(), out.size(), d);
       });

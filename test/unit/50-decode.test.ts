@@ -39,7 +39,7 @@ function expectSame(got: ArrayBufferView, expected: ArrayBufferView): void {
   expect(bytes(got).equals(bytes(expected))).toBe(true)
 }
 
-const LAYOUTS = ['auto', 'dense', 'sparse', 'relative'] as const
+const LAYOUTS = ['auto', 'dense', 'sparse', 'relative', 'context'] as const
 const ENTROPIES = ['auto', 'none', 'huffman', 'rans'] as const
 
 describe('decode', () => {
@@ -83,7 +83,7 @@ describe('decode', () => {
   test('3. a range of elements is what the whole has there', async () => {
     const tensor = quantized([1000, 300], 0.2, 32, 5)
     const whole = dense(tensor)
-    for (const layout of ['dense', 'sparse', 'relative'] as const) {
+    for (const layout of ['dense', 'sparse', 'relative', 'context'] as const) {
       const { descriptor, payload } = await encodeTensor(tensor, { layout })
       for (const [first, count] of [
         [0, 1],

@@ -1,9 +1,10 @@
 import { crc32c } from '../../container/crc32c.js'
 import { CHUNK_BYTES, type TensorDescriptor } from '../../container/layout.js'
 import { readCodebook } from './codebook.js'
+import { readContext } from './context.js'
 import { damaged, type PlainModel, readBlock, readModel } from './stream.js'
 
-/** Payloads by docs/format.md part 3 and docs/format-streams.md S4, S5: plain, block after block. */
+/** Payloads by docs/format.md part 3 and docs/format-streams.md S4, S5 (S7: context.ts): plain, block after block. */
 
 interface Place {
   positions: number
@@ -258,6 +259,10 @@ function* codedBlocks(
   allowNonFinite: boolean,
 ): Generator<Float32Array> {
   const book = readCodebook(tensor, payload, allowNonFinite)
+  if (tensor.layout === 'context') {
+    yield readContext(tensor, payload, book) // one block
+    return
+  }
   const tablesEnd = tensor.codebookBytes + tensor.tableBytes
   const models = readModels(payload, tensor.codebookBytes, tablesEnd, tensor.layout === 'dense' ? 1 : 2)
   const places = readDirectory(tensor, payload)
