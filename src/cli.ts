@@ -76,7 +76,7 @@ function build(): Command {
   subcommand(program, 'demo', 'real training on real MNIST: the whole paper on one screen')
     .addOption(new Option('--net <name>', 'the net').choices(['lenet-300-100', 'lenet-5']).default('lenet-300-100'))
     .addOption(
-      new Option('--preset <name>', 'default: minutes; smallest: the smallest file at no loss (lenet-300-100)')
+      new Option('--preset <name>', 'default: minutes; smallest: the smallest file at next to no loss, for longer')
         .choices(['default', 'smallest'])
         .default('default'),
     )

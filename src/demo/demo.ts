@@ -18,7 +18,7 @@ import { type StageResult, trainCompressed } from './train.js'
 
 export interface DemoOptions {
   net?: NetName
-  /** `default`: minutes; `smallest`: the smallest file at no loss (lenet-300-100 only). */
+  /** `default`: minutes; `smallest`: the smallest file at next to no loss, for longer. */
   preset?: Preset
   /** Of the initial weights, the order of the images and their shifts. Default 1. */
   seed?: number
@@ -56,13 +56,12 @@ export async function runDemo(options: DemoOptions = {}, job: JobOptions = {}): 
   const seed = assert.whole('options.seed', given.seed ?? 1, 0, 2 ** 31 - 1)
   const preset = assert.oneOf('options.preset', given.preset ?? 'default', ['default', 'smallest'])
   const recipe = RECIPES[preset][name]
-  if (!recipe) throw new DeepCompressionError('ARG', `options.preset ${preset} is not there for ${name}`)
   const file = path.resolve(given.output ?? `${name}.dcz`)
   const log = given.log ?? (() => {})
   const clock = stopwatch()
   await refuseForeignFile(file)
 
-  const tf = loadTensorFlow()
+  const tf = loadTensorFlow(recipe.oneThread)
   const [train, test] = await Promise.all([loadDigits('train'), loadDigits('test')])
   const net = createNet(tf, name, seed)
   log(`${name}: ${train.count} images to train, ${test.count} to test, seed ${seed}`)

@@ -1,22 +1,41 @@
+import type { PruningCriterion } from '../retrain/index.js'
 import type { NetName } from './lenet.js'
 
 /** One phase of training: how long, how fast, and on which variation of the images. */
 export interface Phase {
   epochs: number
   rate: number
+  /** Each training image is moved by up to this many pixels; default the recipe's. */
+  shift?: number
+}
+
+/** Tensors that share one budget: `density` is the share of all their weights that is kept, whichever tensors they lie in. */
+export interface SharedBudget {
+  names: readonly string[]
+  density: number
 }
 
 /** Every number of a demo run. Fixed in advance: the test images play no part in any choice while it runs. */
 export interface DemoRecipe {
+  /**
+   * TensorFlow works in one thread, with oneDNN: the file then does not depend on the number of cores, and two runs beside each other
+   * take half the time of one after the other. Default: all cores, without oneDNN.
+   */
+  oneThread?: boolean
   batch: number
   /** Each training image is moved by up to this many pixels. */
   shift: number
   dense: Phase
-  /** `until`: part of the retraining during which the density falls from 1 to its target. */
-  retrain: Phase & { until: number }
+  /**
+   * `until`: part of the retraining during which the density falls to its target, along a cubic from 1 or from `initial`.
+   * `criterion`: what the cuts go by; default the magnitude.
+   */
+  retrain: Phase & { until: number; initial?: number; criterion?: PruningCriterion }
   centroids: Phase
-  /** Share of the weights that is kept, and number of shared values, of each kernel. */
+  /** Share of the weights that is kept, of one tensor or of several together; what is named in neither keeps all. */
   density: Readonly<Record<string, number>>
+  together?: SharedBudget
+  /** Number of shared values of each tensor. */
   clusters: Readonly<Record<string, number>>
 }
 
@@ -48,7 +67,7 @@ const DEFAULT: Readonly<Record<NetName, DemoRecipe>> = {
  * Between two trials on the last 5,000 training images after training on the other 55,000 (docs/retraining.md), never on the test
  * images. Biases are shared too: at this size 410 floats would be a tenth of the file.
  */
-const SMALLEST: Readonly<Partial<Record<NetName, DemoRecipe>>> = {
+const SMALLEST: Readonly<Record<NetName, DemoRecipe>> = {
   'lenet-300-100': {
     batch: 256,
     shift: 1,
@@ -65,9 +84,29 @@ const SMALLEST: Readonly<Partial<Record<NetName, DemoRecipe>>> = {
       'ip3/bias': 8,
     },
   },
+  'lenet-5': {
+    oneThread: true,
+    batch: 128,
+    shift: 1,
+    dense: { epochs: 3, rate: 0.05 },
+    retrain: { epochs: 18, rate: 0.1, until: 0.6, initial: 0.15, criterion: 'first-order' },
+    centroids: { epochs: 2, rate: 0.0003 },
+    together: { names: ['conv1/kernel', 'conv2/kernel', 'ip1/kernel', 'ip2/kernel'], density: 0.0075 },
+    density: { 'conv2/bias': 0.6, 'ip1/bias': 0.25 },
+    clusters: {
+      'conv1/kernel': 20,
+      'conv2/kernel': 20,
+      'ip1/kernel': 12,
+      'ip2/kernel': 12,
+      'conv1/bias': 8,
+      'conv2/bias': 12,
+      'ip1/bias': 8,
+      'ip2/bias': 8,
+    },
+  },
 }
 
-export const RECIPES: Readonly<Record<Preset, Readonly<Partial<Record<NetName, DemoRecipe>>>>> = {
+export const RECIPES: Readonly<Record<Preset, Readonly<Record<NetName, DemoRecipe>>>> = {
   default: DEFAULT,
   smallest: SMALLEST,
 }

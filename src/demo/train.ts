@@ -1,12 +1,12 @@
 import type * as tfjs from '@tensorflow/tfjs'
-import { prune } from '../prune/prune.js'
 import { assign } from '../quantize/assign.js'
 import { kmeans1d } from '../quantize/kmeans.js'
 import {
   CentroidTraining,
   cosineRate,
-  gradualDensity,
   MaskedTraining,
+  Pruning,
+  polynomialDensity,
   runTraining,
   type Trainer,
 } from '../retrain/index.js'
@@ -61,12 +61,13 @@ interface RunPhase {
   phase: Phase
   /** Number of the random stream: its own order and shifts for each phase. */
   stream: number
-  beforeStep?: (step: number, progress: number) => Promise<void>
+  beforeStep?: (step: number, progress: number) => void
 }
 
 async function runPhase(context: Context, run: RunPhase): Promise<number> {
   const { tf, net, recipe, data, seed, job } = context
-  const batches = shuffledBatches(data.train, { size: recipe.batch, shift: recipe.shift, seed, stream: run.stream })
+  const shift = run.phase.shift ?? recipe.shift
+  const batches = shuffledBatches(data.train, { size: recipe.batch, shift, seed, stream: run.stream })
   const steps = run.phase.epochs * batches.perEpoch
   const schedule = cosineRate(run.phase.rate, Math.min(0.5, 100 / steps))
   const result = await runTraining(
@@ -95,33 +96,43 @@ async function trainDense(context: Context): Promise<StageResult> {
   return { stage: 'dense', seconds, testError: testError(tf, net, data.test) }
 }
 
-/** Prunes twice an epoch, each time to the density of the schedule, while the net is retrained. Paper, section 2. */
+/** The recipe's budgets on their way down: two cuts an epoch, each to the density its schedule has half an epoch later. */
+function prunings({ tf, recipe }: Context, training: MaskedTraining, every: number): Pruning[] {
+  const { epochs, until, initial = 1, criterion = 'magnitude' } = recipe.retrain
+  const ahead = 1 / (epochs * 2)
+  const schedule = (target: number) => {
+    const density = polynomialDensity(target, { until, initial: Math.max(initial, target) })
+    return (progress: number) => density(progress + ahead)
+  }
+  const cuts = { criterion, schedule, every }
+  const each = Object.keys(recipe.density).length > 0 ? [{ density: recipe.density }] : []
+  return [...each, ...(recipe.together ? [recipe.together] : [])].map(
+    (budget) => new Pruning(tf, training, { ...budget, ...cuts }),
+  )
+}
+
+/** Prunes while the net is retrained. Paper, section 2. */
 async function pruneAndRetrain(context: Context): Promise<StageResult & { masks: Map<string, Uint32Array> }> {
   const { tf, net, recipe, data } = context
   const optimizer = newMomentum(tf)
   const training = new MaskedTraining(tf, { variables: net.variables, optimizer })
-  const masks = new Map<string, Uint32Array>()
-  const every = Math.floor(data.train.count / recipe.batch / 2)
-  const pruneTo = async (progress: number) => {
-    for (const [name, target] of Object.entries(recipe.density)) {
-      const density = gradualDensity(target, recipe.retrain.until)(progress)
-      const values = (await net.variables[name]!.data()) as Float32Array
-      const { mask } = await prune(values, { density })
-      masks.set(name, mask)
-      training.setMask(name, mask)
-    }
-  }
-  const steps = recipe.retrain.epochs * 2 * every
-  const beforeStep = async (step: number, progress: number) => {
-    if (step % every === 0 && progress <= recipe.retrain.until + every / steps) await pruneTo(progress + every / steps)
-  }
+  const budgets = prunings(context, training, Math.floor(data.train.count / recipe.batch / 2))
   const seconds = await runPhase(context, {
     trainer: training,
     optimizer,
     phase: recipe.retrain,
     stream: 1,
-    beforeStep,
+    beforeStep: (step, progress) => {
+      for (const pruning of budgets) pruning.beforeStep(step, progress)
+    },
   })
+  for (const pruning of budgets) pruning.finish()
+  const masks = new Map<string, Uint32Array>()
+  for (const name of training.weights.names) {
+    const mask = training.mask(name)
+    if (mask) masks.set(name, mask)
+  }
+  for (const pruning of budgets) pruning.dispose()
   training.dispose()
   optimizer.dispose()
   return { stage: 'prune', seconds, testError: testError(tf, net, data.test), masks }
