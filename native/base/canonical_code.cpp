@@ -57,7 +57,8 @@ Result check_frequencies(const uint16_t* frequencies, size_t alphabet) noexcept 
     sum += frequencies[s];
     used += frequencies[s] != 0;
   }
-  return sum == kCodeSpace && used >= 2 ? Result{} : fail(Status::huffman);
+  if (sum != kCodeSpace || used < 2) return fail(Status::huffman);
+  return {};
 }
 
 }  // namespace dc

@@ -17,12 +17,4 @@ inline bool checked_mul(uint64_t a, uint64_t b, uint64_t& out) noexcept {
   return true;
 }
 
-// `alignment` is a power of two.
-inline bool checked_align(uint64_t value, uint64_t alignment, uint64_t& out) noexcept {
-  uint64_t bumped;
-  if (!checked_add(value, alignment - 1, bumped)) return false;
-  out = bumped & ~(alignment - 1);
-  return true;
-}
-
 }  // namespace dc

@@ -24,7 +24,7 @@ bool exact_half(float value, uint16_t* half) noexcept {
     *half = static_cast<uint16_t>(sign | static_cast<uint32_t>(steps));
     return true;
   }
-  if (magnitude > 65504.0f || (u & 0x1fff) || !(magnitude <= 65504.0f)) return false;
+  if (!(magnitude <= 65504.0f) || (u & 0x1fff)) return false;
   *half = static_cast<uint16_t>(sign | ((u >> 23 & 255) - 112) << 10 | (u >> 13 & 1023));
   return true;
 }

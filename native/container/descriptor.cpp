@@ -78,7 +78,7 @@ bool descriptor_from_fields(const double* f, TensorDescriptor& d) noexcept {
   constexpr double most[10] = {
       static_cast<double>(kWholeMost), kLayouts - 1, 1, 2, 1, 1, kBlockLog2Most, kClustersMost, 255, kIndexBitsMost};
   for (size_t i = 0; i < kDescriptorFields; i++) {
-    if (!(f[i] >= 0 && f[i] <= (i < 10 ? most[i] : most[0])) ||
+    if (!(f[i] >= 0) || !(f[i] <= (i < 10 ? most[i] : most[0])) ||
         f[i] != static_cast<double>(static_cast<uint64_t>(f[i]))) {
       return false;
     }

@@ -5,7 +5,7 @@
 // Where the k-th word goes: byte `lane` of entry `need` is the number of lanes below it that need a word.
 struct SpreadTable {
   uint8_t rank[256][8];
-  constexpr SpreadTable() : rank() {
+  constexpr SpreadTable() : rank() {  // coverage: run by the compiler
     for (unsigned need = 0; need < 256; need++) {
       unsigned k = 0;
       for (unsigned lane = 0; lane < 8; lane++) {

@@ -179,7 +179,8 @@ Result expand_masked(CpuLevel, const uint32_t* mask, uint64_t begin, uint64_t en
     out[i - begin] = value;
   }
   if (next != code_count) return fail(Status::index, end);
-  return code_count && highest >= clusters ? fail(Status::value) : Result{};
+  if (code_count && highest >= clusters) return fail(Status::value);
+  return {};
 }
 
 }  // namespace dc

@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include "block.h"
+
 namespace dc {
 
 namespace {
@@ -107,6 +109,12 @@ Result parse_model(const uint8_t* bytes, size_t size, Model& model, size_t* cons
   if (bits.ended() || !bits.padding_is_zero() || !result) return fail(Status::huffman, 2);
   *consumed = 2 + bits.bytes();
   return {};
+}
+
+Result read_table(const uint8_t* bytes, size_t size, DecodeTable& table, size_t* consumed) noexcept {
+  Model model;
+  const Result result = parse_model(bytes, size, model, consumed);
+  return result ? build_decode_table(model, table) : result;
 }
 
 }  // namespace dc

@@ -59,11 +59,10 @@ Result decode_relative_index(const Job& job, const uint8_t* gaps, const uint8_t*
     results[b] = mask_relative(job.level, gaps + begins[b], entries + begins[b], size, index_bits, mask, positions[b],
                                weights - positions[b], codes + kept[b], &block_kept, &end);
   });
-  if (!result) return result;
   for (size_t b = 0; b < blocks; b++) {
     if (!results[b]) return fail(results[b].status, begins[b] + results[b].offset);
   }
-  return {};
+  return result;
 }
 
 }  // namespace dc

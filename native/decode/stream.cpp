@@ -15,12 +15,10 @@ Result decode_stream(const Job& job, const uint8_t* bytes, size_t size, uint8_t*
   if (n == 0) return size == 0 ? Result{} : fail(Status::bitstream);
   Array<DecodeTable> table;
   if (!table.reset(1)) return fail(Status::nomem);
-  Model model;
   size_t at = 0;
-  Result result = parse_model(bytes, size, model, &at);
+  Result result = read_table(bytes, size, table[0], &at);
   if (!result) return result;
-  result = build_decode_table(model, table[0]);
-  if (!result) return result;
+  const Model& model = table[0].model;
 
   const size_t blocks = (n - 1) / kBlock + 1;
   const bool sized = model.mode == CodeMode::huffman || model.mode == CodeMode::rans;
@@ -45,20 +43,18 @@ Result decode_stream(const Job& job, const uint8_t* bytes, size_t size, uint8_t*
   } else if ((n / 8) * width + (n % 8 * width + 7) / 8 != size - at) {
     return fail(Status::bitstream, at);
   }
-  std::atomic<size_t> first_bad{blocks};
+  Array<uint8_t> bad;
+  if (!bad.reset_zeroed(blocks)) return fail(Status::nomem);
   result = parallel(job, blocks, [&](size_t b, unsigned) {
     const size_t symbols = n - b * kBlock < kBlock ? n - b * kBlock : kBlock;
     const size_t begin = sized ? begins[b] : at + b * (kBlock / 8) * width;
     const size_t end = sized ? begins[b + 1] : begin + (symbols * width + 7) / 8;
-    if (decode_block(job.level, table[0], bytes + begin, end - begin, out + b * kBlock, symbols)) return;
-    size_t seen = first_bad.load(std::memory_order_relaxed);
-    while (b < seen && !first_bad.compare_exchange_weak(seen, b, std::memory_order_relaxed)) {
-    }
+    bad[b] = !decode_block(job.level, table[0], bytes + begin, end - begin, out + b * kBlock, symbols);
   });
-  if (!result) return result;
-  const size_t bad = first_bad.load();
-  if (bad < blocks) return fail(Status::bitstream, sized ? begins[bad] : at + bad * (kBlock / 8) * width);
-  return {};
+  for (size_t b = 0; b < blocks; b++) {
+    if (bad[b]) return fail(Status::bitstream, sized ? begins[b] : at + b * (kBlock / 8) * width);
+  }
+  return result;
 }
 
 }  // namespace dc

@@ -39,7 +39,7 @@ bool read_varint(Cursor& c, uint64_t& value) noexcept {
     if (c.at == c.end) return false;
     const uint8_t byte = c.bytes[c.at++];
     value |= static_cast<uint64_t>(byte & 127) << (7 * i);
-    if (byte < 128) return !(byte == 0 && i > 0) && value <= kWholeMost;
+    if (byte < 128) return (byte != 0 || i == 0) && value <= kWholeMost;
   }
   return false;
 }
@@ -74,12 +74,9 @@ class CodedPayload {
   Result models(const TensorDescriptor& d, const uint8_t* payload) noexcept {
     uint64_t at = d.codebook_bytes;
     const uint64_t end = at + d.table_bytes;
-    Model model;
     for (size_t i = 0; i < (has_gaps(d) ? 2u : 1u); i++) {
       size_t consumed = 0;
-      Result result = parse_model(payload + at, end - at, model, &consumed);
-      if (!result) return fail(result.status, at);
-      result = build_decode_table(model, tables[i]);
+      const Result result = read_table(payload + at, end - at, tables[i], &consumed);
       if (!result) return fail(result.status, at);
       at += consumed;
     }
@@ -240,7 +237,7 @@ Result for_blocks(const Job& job, const TensorDescriptor& d, const Range& r, flo
   const uint64_t last = r.block_first + r.blocks - 1;
   const bool whole_last = (last << r.block_log2) + block_positions(d, last) == r.first + r.count;
   if (!results.reset(r.blocks)) return fail(Status::nomem);
-  if (!(whole_first && whole_last) && !part.reset(2 * longest)) return fail(Status::nomem);
+  if ((!whole_first || !whole_last) && !part.reset(2 * longest)) return fail(Status::nomem);
   const Result result = parallel(job, r.blocks, [&](size_t i, unsigned worker) {
     const uint64_t b = r.block_first + i, begin = b << r.block_log2, end = begin + block_positions(d, b);
     const bool partial = begin < r.first || end > r.first + r.count;
@@ -302,12 +299,9 @@ Result open_planes(const TensorDescriptor& d, const uint8_t* payload, uint64_t s
   if (size != d.stored_bytes || d.table_bytes > size) return fail(Status::structure);
   if (!tables.reset(4)) return fail(Status::nomem);
   uint64_t at = 0;
-  Model model;
   for (int k = 0; k < 4; k++) {
     size_t consumed = 0;
-    Result result = parse_model(payload + at, d.table_bytes - at, model, &consumed);
-    if (!result) return fail(result.status, at);
-    result = build_decode_table(model, tables[k]);
+    const Result result = read_table(payload + at, d.table_bytes - at, tables[k], &consumed);
     if (!result) return fail(result.status, at);
     at += consumed;
   }
@@ -352,7 +346,8 @@ Result plane_values(const Job& job, const TensorDescriptor& d, const uint8_t* pa
       at += places[b].bytes[k];
     }
     (void)merge_planes(serial, mine, longest, to, n);
-    return options.allow_nonfinite || all_finite(to, n) ? Result{} : fail(Status::value, places[b].at);
+    if (!options.allow_nonfinite && !all_finite(to, n)) return fail(Status::value, places[b].at);
+    return Result{};
   });
 }
 

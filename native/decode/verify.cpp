@@ -27,11 +27,9 @@ Result verify_file(const Job& job, const uint8_t* file, uint64_t size, const Lim
   Result result = read_header(job.level, file, size, limits, header);
   if (!result) return result;
   for (size_t i = 0; i < header.sections.size(); i++) {
-    result = check_section(job, file, header.sections[i]);
-    if (!result) return result;
-  }
-  for (size_t i = 0; i < header.sections.size(); i++) {
     const SectionEntry& s = header.sections[i];
+    result = check_section(job, file, s);
+    if (!result) return result;
     if (s.type != kSectionPayload) continue;
     result = verify_tensor(job, header.tensors[s.owner], file + s.offset, limits);
     if (!result) return fail(result.status, s.offset + result.offset);

@@ -313,8 +313,8 @@ const LIMIT_ORDER = [
 ] as const
 
 /**
- * Checks a whole file in memory by the native reader, which shares no code with the TypeScript one. Checksums of all sections come
- * before any decoding.
+ * Checks a whole file in memory by the native reader, which shares no code with the TypeScript one. Of several damages it tells the
+ * same one as `verifyArchive`: the first section of the file that has one, its checksum before its contents.
  */
 export async function verifyBytes(
   file: Uint8Array,

@@ -80,6 +80,16 @@ void tables() {
   CHECK(build_decode_table(model, *table).status == Status::huffman);
   model.mode = CodeMode::huffman;
   CHECK(build_decode_table(model, *table).status == Status::huffman);
+  // One symbol that has it all is the constant mode, not a frequency of 4096.
+  model = Model();
+  model.mode = CodeMode::rans;
+  model.alphabet = 2;
+  model.frequencies[0] = kCodeSpace;
+  CHECK(build_decode_table(model, *table).status == Status::huffman);
+  model.frequencies[0] = kCodeSpace - 1;
+  CHECK(build_decode_table(model, *table).status == Status::huffman);
+  model.frequencies[1] = 1;
+  CHECK(build_decode_table(model, *table));
 }
 
 void streams() {
