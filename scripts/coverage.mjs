@@ -77,7 +77,7 @@ function report(files, withMcdc) {
 }
 
 const SUBJECT =
-  /^native\/(decode\/.*\.(cpp|h)|container\/(codebook|crc32c|descriptor|reader|layout)\.(cpp|h)|base\/(bits|checked|canonical_code)\.(h|cpp))$/
+  /^native\/(decode\/.*\.(cpp|h)|container\/(codebook|crc32c|descriptor|reader|layout)\.(cpp|h)|base\/(bits|checked|canonical_code|context_model)\.(h|cpp))$/
 
 function nativeCoverage() {
   const clang = ['clang++-19', 'clang++-18', 'clang++', 'clang++-14'].find(
