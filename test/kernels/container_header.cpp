@@ -237,7 +237,9 @@ void alignment() {
   CHECK(status(p) == Status::structure);
 }
 
-const char* const kGolden[] = {"context.dcz", "context-all-kept.dcz", "dense-all-kept.dcz",
+const char* const kGolden[] = {"context.dcz",
+                               "context-all-kept.dcz",
+                               "dense-all-kept.dcz",
                                "dense-two-blocks.dcz",
                                "empty.dcz",
                                "half-codebook.dcz",

@@ -65,10 +65,11 @@ Status changed(Tensor t, const F& change) {
   return all_values(t, kAny).status;
 }
 
-const char* const kCoded[] = {"context.dcz", "context-all-kept.dcz", "dense-all-kept.dcz",      "dense-two-blocks.dcz", "half-codebook.dcz",
-                              "relative-two-blocks.dcz", "relative.dcz",         "source-order.dcz",
-                              "sparse-huffman.dcz",      "sparse-rans.dcz",      "sparse-raw-codes.dcz",
-                              "sparse-two-blocks.dcz",   "substitution-4096.dcz"};
+const char* const kCoded[] = {"context.dcz",          "context-all-kept.dcz", "dense-all-kept.dcz",
+                              "dense-two-blocks.dcz", "half-codebook.dcz",    "relative-two-blocks.dcz",
+                              "relative.dcz",         "source-order.dcz",     "sparse-huffman.dcz",
+                              "sparse-rans.dcz",      "sparse-raw-codes.dcz", "sparse-two-blocks.dcz",
+                              "substitution-4096.dcz"};
 const char* const kRaw[] = {"planes.dcz", "planes-two-blocks.dcz", "scalar.dcz"};
 
 std::vector<Tensor> all_tensors() {
