@@ -13,9 +13,15 @@ const tf = loadTensorFlow()
 const SIZES = [IMAGE_PIXELS, 512, 512, CLASSES]
 const BATCH = 128
 const LAYER = 'w1'
-/** Chosen on the last 5,000 training images after training on the other 55,000 (seeds 11 and 12), never on the test images. */
-const PLAIN = { epochs: 6, rate: 0.1 }
-const ROUND = { density: 0.15, clusters: 32, retrain: { epochs: 1.8, rate: 0.05 }, tune: { epochs: 0.5, rate: 0.01 } }
+/** Chosen on the last 5,000 training images after training on the other 55,000 (seeds 11 to 14), never on the test images. */
+const PLAIN = { epochs: 6, rate: 0.1, shift: 1 }
+const ROUND = {
+  density: 0.15,
+  clusters: 32,
+  retrain: { epochs: 2.2, rate: 0.1, shift: 1 },
+  // The images as they are: what was learnt from shifted ones stays, and the centroids settle on what is asked.
+  tune: { epochs: 0.5, rate: 0.02, shift: 0 },
+}
 
 function makeNet(seed: number) {
   const variables: Record<string, Variable> = {}
@@ -62,9 +68,9 @@ async function main() {
   const phase = async (
     trainer: CentroidTraining,
     optimizer: ReturnType<typeof tf.train.momentum>,
-    { epochs, rate }: typeof PLAIN,
+    { epochs, rate, shift }: typeof PLAIN,
   ) => {
-    const batches = shuffledBatches(train, { size: BATCH, shift: 1, seed, stream: stream++ })
+    const batches = shuffledBatches(train, { size: BATCH, shift, seed, stream: stream++ })
     const loss = (step: number) => {
       const { pixels, labels } = batches.at(step)
       const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES)

@@ -12,6 +12,8 @@ export interface Panel {
   series: readonly Series[]
   /** Default `log`, which has no place for 0. */
   yScale?: 'log' | 'linear'
+  /** The largest x on the left. */
+  xFalls?: boolean
 }
 
 const WIDTH = 460
@@ -44,16 +46,18 @@ function steps(values: readonly number[]): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => Number(((from + i) * step).toPrecision(12)))
 }
 
-function drawPanel({ title, xLabel, yLabel, series, yScale }: Panel, offset: number): string {
+function drawPanel({ title, xLabel, yLabel, series, yScale, xFalls }: Panel, offset: number): string {
   const all = series.flatMap(({ points }) => points)
   const xs = decades(all.map(([x]) => x))
   const ys = (yScale === 'linear' ? steps : decades)(all.map(([, y]) => y))
   const yOf = yScale === 'linear' ? (value: number) => value : Math.log
   const place = (at: (value: number) => number, value: number, ticks: readonly number[], from: number, to: number) =>
     from + ((to - from) * (at(value) - at(ticks[0]!))) / (at(ticks.at(-1)!) - at(ticks[0]!))
-  const x = (value: number) => place(Math.log, value, xs, MARGIN.left, WIDTH - MARGIN.right).toFixed(1)
+  const ends = [MARGIN.left, WIDTH - MARGIN.right] as const
+  const [first, last] = xFalls ? [ends[1], ends[0]] : ends
+  const x = (value: number) => place(Math.log, value, xs, first, last).toFixed(1)
   const y = (value: number) => place(yOf, value, ys, HEIGHT - MARGIN.bottom, MARGIN.top).toFixed(1)
-  const [left, right] = [x(xs[0]!), x(xs.at(-1)!)]
+  const [left, right] = ends.map((end) => end.toFixed(1)) as [string, string]
   const [bottom, top] = [y(ys[0]!), y(ys.at(-1)!)]
   const out = [`<g transform="translate(${offset} 0)">`]
   out.push(`<text x="${left}" y="20" font-weight="600">${escaped(title)}</text>`)

@@ -100,5 +100,5 @@ export function plotSensitivity(scan: SensitivityScan, options: PlotSensitivityO
   })
   if (series.length === 0) throw new DeepCompressionError('ARG', 'the scan has no layer')
   const { title = 'one layer pruned at a time', yLabel = 'error' } = given
-  return plot([{ title, xLabel: 'weights kept, %', yLabel, yScale: 'linear', series }])
+  return plot([{ title, xLabel: 'weights kept, %', yLabel, yScale: 'linear', xFalls: true, series }])
 }

@@ -313,10 +313,10 @@ describe('sensitivity', () => {
       { title: 'a scan', yLabel: 'wrong, %' },
     )
     const lines = [...svg.matchAll(/<path d="(M[^"]*)" fill="none"/g)].map((match) => match[1])
-    // x from 64 (1 %) to 364 (100 %), y from 292 (0) to 36 (8).
+    // x from 64 (100 %) to 364 (1 %), y from 292 (0) to 36 (8).
     expect(lines.sort()).toEqual([
-      'M364.0 228.0L318.8 196.0L214.0 164.0L64.0 36.0',
-      'M364.0 228.0L318.8 228.0L214.0 228.0',
+      'M64.0 228.0L109.2 196.0L214.0 164.0L364.0 36.0',
+      'M64.0 228.0L109.2 228.0L214.0 228.0',
     ])
     for (const text of ['a&lt;b', 'a scan', 'wrong, %', 'weights kept, %', '>100<']) expect(svg).toContain(text)
     expect(() => plotSensitivity({ error: 0, densities: [], layers: [] })).toThrow(/no layer/)
