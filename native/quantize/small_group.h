@@ -8,7 +8,8 @@ namespace dc {
 // k-means of one small group on one thread, without a sort: the values are dealt into cells by |value - centre| + scale
 // (steps that are even near the centre and grow with the distance), the cheapest partition is found first over coarse
 // places and then, in a band around each border, over finer ones; Lloyd steps on the values end it. One object serves
-// one group after another.
+// one group after another. Lengths are in scales and weights in a power of two near the mean weight inside, so that
+// costs fit a float32 whatever the values.
 class SmallGroup {
  public:
   static constexpr size_t kMost = 65536;
@@ -23,25 +24,42 @@ class SmallGroup {
   [[nodiscard]] bool reset(size_t count, uint32_t clusters, bool weighted) noexcept;
 
   // Answers false, and has written nothing that counts, when the values are not of its kind (too few distinct ones, a
-  // spread of more than 255 scales, not finite) or a Lloyd step leaves a cluster empty. Weights are finite and above 0.
+  // spread of more octaves than there are cells for, not finite), the search touched its limits or the coarse places
+  // misled it, or a Lloyd step leaves a cluster empty. Weights are finite and above 0.
   bool run(CpuLevel level, const float* values, const float* weights, size_t count, uint32_t max_iterations,
            float* centroids, uint32_t* counts, double& inertia) noexcept;
 
  private:
-  static constexpr unsigned kOctaves = 8;
-  static constexpr uint32_t kFullClusters = 32, kFullPlaces = 256;
+  static constexpr uint32_t kOctaves = 16, kMostCells = 65536;
+  static constexpr uint32_t kBand = 32, kNarrowBand = 16;  // places a border may choose from in one round
+  // The programme over the coarse places: a border may be anywhere within kWindow of them around its even share, a
+  // cluster kLongest of them long.
+  static constexpr uint32_t kWindow = 96, kLongest = 48, kStep = 64;
+  static constexpr uint32_t kFineness = 4;  // places from one coarse one to the next
+  // Where borders that move among finer places save more than this part of the error, the coarse places were no map of
+  // the group: what came of it is not to be relied on.
+  static constexpr double kTrusted = 0.025;
+  static constexpr uint32_t kRow = kLongest + kWindow + kStep;
+
+  enum class Fineness { middle, fine, cells };
 
   uint32_t cell_of(float x) const noexcept;
   bool lay_out(CpuLevel level, const float* values, size_t count) noexcept;
   void deal(const float* values, const float* weights, size_t count) noexcept;
-  void choose_places() noexcept;
-  void partition(CpuLevel level) noexcept;
-  void full(CpuLevel level) noexcept;
-  void move_borders(CpuLevel level, const double* weight, const double* sum, uint32_t places, uint32_t band,
-                    uint32_t* at) noexcept;
+  void add_up(CpuLevel level) noexcept;
+  bool choose_places() noexcept;
+  uint32_t live_cells() const noexcept;
+  bool cells_are_pure() const noexcept;
+  bool programme(CpuLevel level) noexcept;
+  uint32_t list_places(uint32_t border, Fineness fineness, uint32_t* cells, bool* open_below,
+                       bool* open_above) noexcept;
+  double move_borders(CpuLevel level, Fineness fineness) noexcept;
   bool settle(uint32_t max_iterations, float* centroids) noexcept;
   void border(uint32_t i, float threshold) noexcept;
-  double squared_error(const float* centroids) const noexcept;
+  double squared_error(CpuLevel level, const float* centroids) noexcept;
+  double weight_below(uint32_t rank) const noexcept {
+    return weighted_ ? weight_before_[rank] : static_cast<double>(rank);
+  }
 
   // What lies up to a border: values, their weight, the sum of weight * (value - centre).
   struct Below {
@@ -59,19 +77,25 @@ class SmallGroup {
   bool weighted_ = false;
   Array<uint16_t> cell_;                      // of each value
   Array<float> dealt_, dealt_weights_;        // by cell, in the order given within one
-  Array<uint32_t> first_, next_;              // of each cell: where its values begin in dealt_
-  Array<double> weight_before_, sum_before_;  // of each cell
-  // Places: cells that hold something, of these the places of a band, of these the coarse ones; for each the number of
-  // the place among the finer ones, and the sums up to it.
-  uint32_t live_ = 0, places_ = 0, coarse_places_ = 0;
-  Array<uint32_t> place_, coarse_;
-  Array<double> live_weight_, live_sum_, place_weight_, place_sum_, coarse_weight_, coarse_sum_;
-  Array<double> share_;         // of each live cell, by the law of the clusters' widths
-  Array<double> saved_, best_;  // of the full search
-  Array<uint32_t> at_;          // the place of each border
-  Array<uint8_t> from_;         // band search: the best predecessor, kBand a border
+  Array<uint32_t> first_;                     // of each cell: where its values begin in dealt_
+  Array<uint16_t> next_low_, next_high_;      // of each cell: where the next value of the first or second half goes
+  Array<double> weight_before_, sum_before_;  // of each value of dealt_
+  double weight_unit_ = 1;
+  // Places where a border may be, the first and the last of them at the ends of the data: the cell each lies before.
+  uint32_t coarse_target_ = 0, places_ = 0, middle_places_ = 0, coarse_places_ = 0;
+  Array<uint32_t> place_, middle_, coarse_;  // middle_: numbers of places; coarse_: numbers of middle ones
+  Array<double> share_;                      // of each bin of cells, by the law of the clusters' widths
+  Array<double> coarse_weight_, coarse_sum_, coarse_square_;
+  uint32_t table_stride_ = 0;
+  Array<float> table_;  // [length - 1][end]: the cost of a cluster of so many coarse places
+  Array<float> rows_;   // [clusters][end]: the least cost of so many clusters
+  Array<uint32_t> row_first_;
+  Array<uint32_t> at_, at_cell_;  // of each border: the place, and the cell it lies before
+  Array<uint32_t> listed_;        // band search: the places of each band
+  Array<uint8_t> from_;           // and the best predecessor of each
+  Array<double> border_weight_, border_sum_;
   Array<Below> below_;
-  double roots_[64];  // cube roots of small counts
+  double roots_[256];  // cube roots of small counts
 };
 
 }  // namespace dc

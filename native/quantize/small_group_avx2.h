@@ -31,41 +31,69 @@ DC_TARGET_AVX2 static void find_cells_avx2(const float* values, size_t count, fl
   }
 }
 
-// See band_step in small_group.cpp. `band` is a multiple of 16.
-DC_TARGET_AVX2 static void band_step_avx2(const double* from_weight, const double* from_sum, const double* from_gain,
-                                          const double* to_weight, const double* to_sum, uint32_t band, double* gain,
-                                          uint8_t* from) {
-  const __m256d zero = _mm256_setzero_pd();
-  for (uint32_t b = 0; b < band; b += 4) {
-    const __m256d w = _mm256_loadu_pd(to_weight + b), s = _mm256_loadu_pd(to_sum + b);
-    __m256d best = _mm256_set1_pd(-INFINITY), who = zero;
-    for (uint32_t a = 0; a < band; a++) {
-      const __m256d dw = _mm256_sub_pd(w, _mm256_set1_pd(from_weight[a]));
-      const __m256d ds = _mm256_sub_pd(s, _mm256_set1_pd(from_sum[a]));
-      const __m256d g = _mm256_add_pd(_mm256_set1_pd(from_gain[a]), _mm256_div_pd(_mm256_mul_pd(ds, ds), dw));
-      const __m256d better = _mm256_and_pd(_mm256_cmp_pd(dw, zero, _CMP_GT_OQ), _mm256_cmp_pd(g, best, _CMP_GT_OQ));
-      best = _mm256_blendv_pd(best, g, better);
-      who = _mm256_blendv_pd(who, _mm256_set1_pd(static_cast<double>(a)), better);
-    }
-    _mm256_storeu_pd(gain + b, best);
-    alignas(16) int32_t four[4];
-    _mm_store_si128(reinterpret_cast<__m128i*>(four), _mm256_cvttpd_epi32(who));
-    for (uint32_t l = 0; l < 4; l++) from[b + l] = static_cast<uint8_t>(four[l]);
+// See cost_row in small_group.cpp. Writes whole eights from `length` on, `end` or a few more.
+DC_TARGET_AVX2 static void cost_row_avx2(const double* weight, const double* sum, const double* square, uint32_t length,
+                                         uint32_t end, float* row) {
+  for (uint32_t b = length; b < end; b += 4) {
+    const uint32_t a = b - length;
+    const __m256d w = _mm256_sub_pd(_mm256_loadu_pd(weight + b), _mm256_loadu_pd(weight + a));
+    const __m256d s = _mm256_sub_pd(_mm256_loadu_pd(sum + b), _mm256_loadu_pd(sum + a));
+    const __m256d q = _mm256_sub_pd(_mm256_loadu_pd(square + b), _mm256_loadu_pd(square + a));
+    const __m256d cost = _mm256_sub_pd(q, _mm256_div_pd(_mm256_mul_pd(s, s), w));
+    _mm_storeu_ps(row + b, _mm256_cvtpd_ps(cost));
   }
 }
 
-// See full_step in small_group.cpp.
-DC_TARGET_AVX2 static void full_step_avx2(const double* before, const double* saved, uint32_t places, uint32_t stride,
-                                          double* best) {
-  for (uint32_t b = 0; b < stride; b += 4) {
-    __m256d most = _mm256_set1_pd(-INFINITY);
-    const uint32_t end = b + 4 < places ? b + 4 : places;  // a < b + 4: what lies behind is minus infinity
-    const double* row = saved + b;
-    for (uint32_t a = 0; a < end; a++, row += stride) {
-      most = _mm256_max_pd(most, _mm256_add_pd(_mm256_set1_pd(before[a]), _mm256_loadu_pd(row)));
+// See programme_step in small_group.cpp.
+DC_TARGET_AVX2 static void programme_step_avx2(const float* before, const float* table, size_t stride, uint32_t longest,
+                                               uint32_t window, float* best) {
+  for (uint32_t v = 0; v < window; v += 16) {
+    __m256 low = _mm256_set1_ps(INFINITY), high = low;
+    for (uint32_t n = 1; n <= longest; n++) {
+      const float *const b = before + v - n, *const t = table + (n - 1) * stride + v;
+      low = _mm256_min_ps(_mm256_add_ps(_mm256_loadu_ps(b), _mm256_loadu_ps(t)), low);
+      high = _mm256_min_ps(_mm256_add_ps(_mm256_loadu_ps(b + 8), _mm256_loadu_ps(t + 8)), high);
     }
-    _mm256_storeu_pd(best + b, most);
+    _mm256_storeu_ps(best + v, low);
+    _mm256_storeu_ps(best + v + 8, high);
   }
+}
+
+// See band_step in small_group.cpp. `band` is a multiple of 16.
+DC_TARGET_AVX2 static void band_step_avx2(const float* from_weight, const float* from_sum, const float* from_cost,
+                                          const float* to_weight, const float* to_sum, const float* to_cost,
+                                          uint32_t band, float* cost, uint8_t* from) {
+  const __m256 zero = _mm256_setzero_ps();
+  for (uint32_t b = 0; b < band; b += 8) {
+    const __m256 w = _mm256_loadu_ps(to_weight + b), s = _mm256_loadu_ps(to_sum + b);
+    __m256 best = _mm256_set1_ps(INFINITY), who = zero;
+    for (uint32_t a = 0; a < band; a++) {
+      const __m256 dw = _mm256_sub_ps(w, _mm256_set1_ps(from_weight[a]));
+      const __m256 ds = _mm256_sub_ps(s, _mm256_set1_ps(from_sum[a]));
+      const __m256 g = _mm256_sub_ps(_mm256_set1_ps(from_cost[a]), _mm256_div_ps(_mm256_mul_ps(ds, ds), dw));
+      const __m256 better = _mm256_and_ps(_mm256_cmp_ps(dw, zero, _CMP_GT_OQ), _mm256_cmp_ps(g, best, _CMP_LT_OQ));
+      best = _mm256_blendv_ps(best, g, better);
+      who = _mm256_blendv_ps(who, _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(a))), better);
+    }
+    _mm256_storeu_ps(cost + b, _mm256_add_ps(best, _mm256_loadu_ps(to_cost + b)));
+    alignas(32) int32_t eight[8];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(eight), _mm256_castps_si256(who));
+    for (uint32_t l = 0; l < 8; l++) from[b + l] = static_cast<uint8_t>(eight[l]);
+  }
+}
+
+// See add_distances in small_group.cpp. `count` is a multiple of 8.
+DC_TARGET_AVX2 static void add_distances_avx2(const float* values, size_t count, double centroid, double* lanes) {
+  const __m256d c = _mm256_set1_pd(centroid);
+  __m256d low = _mm256_loadu_pd(lanes), high = _mm256_loadu_pd(lanes + 4);
+  for (size_t i = 0; i < count; i += 8) {
+    const __m256d d = _mm256_sub_pd(_mm256_cvtps_pd(_mm_loadu_ps(values + i)), c);
+    const __m256d e = _mm256_sub_pd(_mm256_cvtps_pd(_mm_loadu_ps(values + i + 4)), c);
+    low = _mm256_add_pd(low, _mm256_mul_pd(d, d));
+    high = _mm256_add_pd(high, _mm256_mul_pd(e, e));
+  }
+  _mm256_storeu_pd(lanes, low);
+  _mm256_storeu_pd(lanes + 4, high);
 }
 
 }  // namespace dc

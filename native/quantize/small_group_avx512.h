@@ -43,50 +43,91 @@ DC_TARGET_AVX512 static void find_cells_avx512(const float* values, size_t count
   }
 }
 
-// See band_step in small_group.cpp. `band` is a multiple of 16.
-DC_TARGET_AVX512 static void band_step_avx512(const double* from_weight, const double* from_sum,
-                                              const double* from_gain, const double* to_weight, const double* to_sum,
-                                              uint32_t band, double* gain, uint8_t* from) {
-  const __m512d zero = _mm512_setzero_pd();
-  for (uint32_t b = 0; b < band; b += 16) {
-    const __m512d w0 = _mm512_loadu_pd(to_weight + b), w1 = _mm512_loadu_pd(to_weight + b + 8);
-    const __m512d s0 = _mm512_loadu_pd(to_sum + b), s1 = _mm512_loadu_pd(to_sum + b + 8);
-    __m512d best0 = _mm512_set1_pd(-INFINITY), best1 = best0;
-    __m512i who0 = _mm512_setzero_si512(), who1 = who0;
-    for (uint32_t a = 0; a < band; a++) {
-      const __m512d aw = _mm512_set1_pd(from_weight[a]), as = _mm512_set1_pd(from_sum[a]);
-      const __m512d ag = _mm512_set1_pd(from_gain[a]);
-      const __m512i who = _mm512_set1_epi64(static_cast<int>(a));
-      const __m512d dw0 = _mm512_sub_pd(w0, aw), dw1 = _mm512_sub_pd(w1, aw);
-      const __m512d ds0 = _mm512_sub_pd(s0, as), ds1 = _mm512_sub_pd(s1, as);
-      const __m512d g0 = _mm512_add_pd(ag, _mm512_div_pd(_mm512_mul_pd(ds0, ds0), dw0));
-      const __m512d g1 = _mm512_add_pd(ag, _mm512_div_pd(_mm512_mul_pd(ds1, ds1), dw1));
-      const __mmask8 m0 = _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask(dw0, zero, _CMP_GT_OQ), g0, best0, _CMP_GT_OQ);
-      const __mmask8 m1 = _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask(dw1, zero, _CMP_GT_OQ), g1, best1, _CMP_GT_OQ);
-      best0 = _mm512_mask_mov_pd(best0, m0, g0);
-      best1 = _mm512_mask_mov_pd(best1, m1, g1);
-      who0 = _mm512_mask_mov_epi64(who0, m0, who);
-      who1 = _mm512_mask_mov_epi64(who1, m1, who);
-    }
-    _mm512_storeu_pd(gain + b, best0);
-    _mm512_storeu_pd(gain + b + 8, best1);
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(from + b), _mm512_cvtepi64_epi8(who0));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(from + b + 8), _mm512_cvtepi64_epi8(who1));
+// See add_prefixes in small_group.cpp. `count` is a multiple of 8.
+DC_TARGET_AVX512 static double add_prefixes_avx512(const float* values, size_t count, double centre, double unit,
+                                                   double carry, double* sums) {
+  const __m512d c = _mm512_set1_pd(centre), u = _mm512_set1_pd(unit), zero = _mm512_setzero_pd();
+  const __m512i z = _mm512_castpd_si512(zero), last = _mm512_set1_epi64(7);
+  __m512d before = _mm512_set1_pd(carry);
+  for (size_t i = 0; i < count; i += 8) {
+    __m512d t = _mm512_mul_pd(_mm512_sub_pd(_mm512_cvtps_pd(_mm256_loadu_ps(values + i)), c), u);
+    t = _mm512_add_pd(t, _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(t), z, 7)));
+    t = _mm512_add_pd(t, _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(t), z, 6)));
+    t = _mm512_add_pd(t, _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(t), z, 4)));
+    _mm512_storeu_pd(sums + i, _mm512_add_pd(before, t));
+    before = _mm512_add_pd(before, _mm512_permutexvar_pd(last, t));
+  }
+  return _mm512_cvtsd_f64(before);
+}
+
+// See cost_row in small_group.cpp. Writes whole eights from `length` on, `end` or a few more.
+DC_TARGET_AVX512 static void cost_row_avx512(const double* weight, const double* sum, const double* square,
+                                             uint32_t length, uint32_t end, float* row) {
+  for (uint32_t b = length; b < end; b += 8) {
+    const uint32_t a = b - length;
+    const __m512d w = _mm512_sub_pd(_mm512_loadu_pd(weight + b), _mm512_loadu_pd(weight + a));
+    const __m512d s = _mm512_sub_pd(_mm512_loadu_pd(sum + b), _mm512_loadu_pd(sum + a));
+    const __m512d q = _mm512_sub_pd(_mm512_loadu_pd(square + b), _mm512_loadu_pd(square + a));
+    const __m512d cost = _mm512_sub_pd(q, _mm512_div_pd(_mm512_mul_pd(s, s), w));
+    _mm256_storeu_ps(row + b, _mm512_cvtpd_ps(cost));
   }
 }
 
-// See full_step in small_group.cpp.
-DC_TARGET_AVX512 static void full_step_avx512(const double* before, const double* saved, uint32_t places,
-                                              uint32_t stride, double* best) {
-  for (uint32_t b = 0; b < stride; b += 8) {
-    __m512d most = _mm512_set1_pd(-INFINITY);
-    const uint32_t end = b + 8 < places ? b + 8 : places;  // a < b + 8: what lies behind is minus infinity
-    const double* row = saved + b;
-    for (uint32_t a = 0; a < end; a++, row += stride) {
-      most = _mm512_max_pd(most, _mm512_add_pd(_mm512_set1_pd(before[a]), _mm512_loadu_pd(row)));
+// See programme_step in small_group.cpp.
+DC_TARGET_AVX512 static void programme_step_avx512(const float* before, const float* table, size_t stride,
+                                                   uint32_t longest, uint32_t window, float* best) {
+  for (uint32_t v = 0; v < window; v += 32) {
+    __m512 low = _mm512_set1_ps(INFINITY), high = low;
+    const float *b = before + v - 1, *t = table + v;
+    for (uint32_t n = 0; n < longest; n++, b--, t += stride) {
+      low = _mm512_min_ps(_mm512_add_ps(_mm512_loadu_ps(b), _mm512_loadu_ps(t)), low);
+      high = _mm512_min_ps(_mm512_add_ps(_mm512_loadu_ps(b + 16), _mm512_loadu_ps(t + 16)), high);
     }
-    _mm512_storeu_pd(best + b, most);
+    _mm512_storeu_ps(best + v, low);
+    _mm512_storeu_ps(best + v + 16, high);
   }
+}
+
+// See band_step in small_group.cpp. `band` is a multiple of 16.
+DC_TARGET_AVX512 static void band_step_avx512(const float* from_weight, const float* from_sum, const float* from_cost,
+                                              const float* to_weight, const float* to_sum, const float* to_cost,
+                                              uint32_t band, float* cost, uint8_t* from) {
+  const __m512 zero = _mm512_setzero_ps();
+  for (uint32_t b = 0; b < band; b += 16) {
+    const __m512 w = _mm512_loadu_ps(to_weight + b), s = _mm512_loadu_ps(to_sum + b);
+    __m512 best[2] = {_mm512_set1_ps(INFINITY), _mm512_set1_ps(INFINITY)};
+    __m512i who[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (uint32_t a = 0; a < band; a += 2) {
+      for (uint32_t h = 0; h < 2; h++) {
+        const __m512 dw = _mm512_sub_ps(w, _mm512_set1_ps(from_weight[a + h]));
+        const __m512 ds = _mm512_sub_ps(s, _mm512_set1_ps(from_sum[a + h]));
+        const __m512 g = _mm512_sub_ps(_mm512_set1_ps(from_cost[a + h]), _mm512_div_ps(_mm512_mul_ps(ds, ds), dw));
+        const __mmask16 better =
+            _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(dw, zero, _CMP_GT_OQ), g, best[h], _CMP_LT_OQ);
+        best[h] = _mm512_mask_mov_ps(best[h], better, g);
+        who[h] = _mm512_mask_mov_epi32(who[h], better, _mm512_set1_epi32(static_cast<int>(a + h)));
+      }
+    }
+    // The first of equals: of two, the one with the smaller number.
+    const __mmask16 less = _mm512_cmp_ps_mask(best[1], best[0], _CMP_LT_OQ);
+    const __mmask16 equal = _mm512_cmp_ps_mask(best[1], best[0], _CMP_EQ_OQ);
+    const __mmask16 second = static_cast<__mmask16>(less | (equal & _mm512_cmplt_epi32_mask(who[1], who[0])));
+    const __m512 least = _mm512_mask_mov_ps(best[0], less, best[1]);
+    _mm512_storeu_ps(cost + b, _mm512_add_ps(least, _mm512_loadu_ps(to_cost + b)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(from + b),
+                     _mm512_cvtepi32_epi8(_mm512_mask_mov_epi32(who[0], second, who[1])));
+  }
+}
+
+// See add_distances in small_group.cpp. `count` is a multiple of 8.
+DC_TARGET_AVX512 static void add_distances_avx512(const float* values, size_t count, double centroid, double* lanes) {
+  const __m512d c = _mm512_set1_pd(centroid);
+  __m512d total = _mm512_loadu_pd(lanes);
+  for (size_t i = 0; i < count; i += 8) {
+    const __m512d d = _mm512_sub_pd(_mm512_cvtps_pd(_mm256_loadu_ps(values + i)), c);
+    total = _mm512_add_pd(total, _mm512_mul_pd(d, d));
+  }
+  _mm512_storeu_pd(lanes, total);
 }
 
 }  // namespace dc
