@@ -37,6 +37,8 @@ export interface DemoRecipe {
   together?: SharedBudget
   /** Number of shared values of each tensor. */
   clusters: Readonly<Record<string, number>>
+  /** The tuned centroids are rounded to half precision: two bytes each in the file instead of four. */
+  halfPrecision?: boolean
 }
 
 /** `default`: minutes. `smallest`: the smallest file whose error is no more than the dense net's, for several times as long. */
@@ -83,6 +85,7 @@ const SMALLEST: Readonly<Record<NetName, DemoRecipe>> = {
       'ip2/bias': 12,
       'ip3/bias': 8,
     },
+    halfPrecision: true,
   },
   'lenet-5': {
     oneThread: true,
@@ -103,6 +106,7 @@ const SMALLEST: Readonly<Record<NetName, DemoRecipe>> = {
       'ip1/bias': 8,
       'ip2/bias': 8,
     },
+    halfPrecision: true,
   },
 }
 

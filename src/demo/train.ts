@@ -169,12 +169,24 @@ async function shareAndFineTune(context: Context, masks: ReadonlyMap<string, Uin
   }
   context.log(describe(share))
   const seconds = await runPhase(context, { trainer: training, optimizer, phase: recipe.centroids, stream: 2 })
+  if (recipe.halfPrecision) {
+    for (const name of names) {
+      const tensor = training.quantized(name)
+      training.share({ ...tensor, codebook: tensor.codebook.map(nearestHalf) })
+    }
+  }
   const shared = names.map((name) => training.quantized(name))
   training.dispose()
   optimizer.dispose()
   const tune: StageResult = { stage: 'fine-tune', seconds, testError: testError(tf, net, data.test) }
   context.log(describe(tune))
   return { stages: [share, tune], shared }
+}
+
+/** The nearest number with the 11 significant bits of a float16, for magnitudes below 65,504. */
+function nearestHalf(value: number): number {
+  const step = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(value)))) - 10)
+  return Math.round(value / step) * step
 }
 
 function describe(result: StageResult): string {

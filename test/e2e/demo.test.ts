@@ -73,7 +73,7 @@ describe('the pipeline on real digits', () => {
     for (const coder of coders) expect(report.compressedBytes).toBeLessThan(coder.sharedBytes)
   })
 
-  test('one budget for several kernels, cut by first-order scores, is kept to the weight, and a bias can have its own', async () => {
+  test('one budget for several kernels, cut by first-order scores, is kept to the weight, a bias can have its own, and centroids are halves', async () => {
     const names = ['ip1/kernel', 'ip2/kernel', 'ip3/kernel']
     const { weights, stages } = await shortRun(5, {
       ...SHORT,
@@ -81,11 +81,14 @@ describe('the pipeline on real digits', () => {
       together: { names, density: 0.05 },
       density: { 'ip1/bias': 0.5 },
       clusters: { ...SHORT.clusters, 'ip1/bias': 8 },
+      halfPrecision: true,
     })
     const kept = (name: string) => weights.find((tensor) => tensor.name === name)!.values.filter((value) => value !== 0)
     expect(names.reduce((sum, name) => sum + kept(name).length, 0)).toBe(13310)
     expect(kept('ip1/bias')).toHaveLength(150)
     expect(new Set(kept('ip1/bias')).size).toBeLessThanOrEqual(8)
+    for (const value of kept('ip2/kernel'))
+      expect((new Uint32Array(Float32Array.of(value).buffer)[0]! & 0x1fff) === 0).toBe(true)
     expect(stages.at(-1)!.testError).toBeLessThan(15)
   }, 120000)
 
