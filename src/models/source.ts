@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { DeepCompressionError, printable } from '../errors.js'
@@ -34,9 +35,12 @@ function outside(name: string, offset: number, length: number, has: number): Dee
   )
 }
 
+/** A FIFO opened to read would wait for its writer, and keep a thread of libuv, for ever; of a regular file it changes nothing. */
+const READ_AT_ONCE = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
 /** A regular file by one handle; its size is taken once, so a file that shrinks meanwhile is `ERR_DC_TRUNCATED`. */
 export async function openBytes(file: string): Promise<ByteSource> {
-  const handle = await fs.open(file, 'r').catch((error: unknown) => {
+  const handle = await fs.open(file, READ_AT_ONCE).catch((error: unknown) => {
     throw ioError('open', file, error)
   })
   try {

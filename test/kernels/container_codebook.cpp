@@ -203,6 +203,24 @@ void descriptors() {
   CHECK(valid(sparse(), dense));
   CHECK(!valid(sparse(), [&](D& d) { dense(d), d.extra_gaps = 1; }));
   CHECK(!valid(sparse(), [&](D& d) { dense(d), d.index_bytes = 1, d.stored_bytes = 69; }));
+  auto context = [&](D& d) {
+    dense(d), d.layout = Layout::context, d.block_log2 = kContextElementsLog2, d.width = d.stride = 1;
+    d.table_bytes = 0, d.index_bytes = 10, d.stored_bytes = 58;
+  };
+  CHECK(valid(sparse(), context));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.elements = (uint64_t{1} << kContextElementsLog2) + 1; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.block_log2--; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.width = 0; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.width = d.elements + 1; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.elements = 2 * kWidthMost, d.width = kWidthMost + 1; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.stride = 0; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.stride = kStrideMost + 1; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.extra_gaps = 1; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.table_bytes = 1, d.stored_bytes++; }));
+  CHECK(!valid(sparse(), [&](D& d) { context(d), d.pruned = false, d.kept = d.elements; }));
+  CHECK(valid(sparse(), [&](D& d) {
+    context(d), d.pruned = false, d.kept = d.elements, d.index_bytes = 0, d.stored_bytes = 48;
+  }));
   auto raw = [](D& d) { d = D(), d.layout = Layout::raw, d.elements = d.kept = 10, d.stored_bytes = 40; };
   CHECK(valid(sparse(), raw));
   CHECK(!valid(sparse(), [&](D& d) { raw(d), d.stored_bytes = 41; }));

@@ -3,7 +3,9 @@
 #include <memory>
 
 #include "../support/dcz.h"
+#include "base/context_model.h"
 #include "base/memory.h"
+#include "base/target.h"
 #include "check.h"
 #include "container/reader.h"
 #include "decode/block.h"
@@ -181,6 +183,10 @@ void contradictions() {
   CHECK(changed(sparse, [](Tensor& x) { x.d.code_bytes = UINT64_MAX - x.d.codebook_bytes; }) == Status::structure);
   CHECK(changed(sparse, [](Tensor& x) { x.d.code_bytes += x.payload.size(); }) == Status::structure);
   CHECK(changed(sparse, [](Tensor& x) { x.d.table_bytes++; }) == Status::structure);
+  const Tensor context = golden_tensor("context.dcz");
+  CHECK(changed(context, [](Tensor& x) { x.d.index_bytes = UINT64_MAX; }) == Status::structure);
+  CHECK(changed(context, [](Tensor& x) { x.d.code_bytes = UINT64_MAX; }) == Status::structure);
+  CHECK(changed(context, [](Tensor& x) { x.d.code_bytes++; }) == Status::structure);
   const Tensor stored = golden_tensor("scalar.dcz");
   CHECK(changed(stored, [](Tensor& x) { x.d.elements = 2; }) == Status::structure);
   CHECK(changed(stored, [](Tensor& x) { x.payload.push_back(0), x.d.stored_bytes++; }) == Status::structure);
@@ -410,6 +416,99 @@ void words_left() {
   }
 }
 
+// Weights of the mixer stay within 2^20, however long an opinion that is hardly more than none is right, or wrong.
+void mixer() {
+  for (const uint16_t p : {uint16_t{32900}, uint16_t{32600}}) {
+    Mixer m;
+    const Counter same = {p, 4}, none = {32768, 4};
+    unsigned before = 0, now = 0;
+    for (int i = 0; i < 3000000; i++) {
+      before = now;
+      now = m.mix(same, none, none, none);
+      m.learn(true);
+    }
+    CHECK(now == before && now > 32768);
+  }
+}
+
+// One weight kept of many, and all but one: the first guess is not below 32 nor above 65,503 of 65,536.
+void context_shares() {
+  const uint64_t n = 5000;
+  for (const bool all_but_one : {false, true}) {
+    std::vector<uint32_t> mask((n + 31) / 32, all_but_one ? ~0u : 0u);
+    mask[n / 64] ^= 1u << 3;
+    if (all_but_one) mask[n / 32] &= (1u << n % 32) - 1;
+    const uint64_t kept = all_but_one ? n - 1 : 1;
+    const std::vector<uint8_t> codes(kept, 0);
+    const float book[2] = {0.5f, 1.5f};
+    QuantizedInput in;
+    in.elements = n;
+    in.mask = mask.data();
+    in.codes = codes.data();
+    in.kept = kept;
+    in.codebook = book;
+    in.clusters = 2;
+    TensorOptions options;
+    options.layout = LayoutChoice::context;
+    options.width = 50;
+    Tensor t;
+    t.payload.resize(quantized_bound(n, kept, 2));
+    CHECK(encode_quantized(Job(), in, options, t.payload.data(), t.payload.size(), t.d));
+    t.payload.resize(t.d.stored_bytes);
+    std::vector<float> out(n);
+    CHECK(t.d.layout == Layout::context && values_of(t, 0, n, out.data()));
+    for (uint64_t i = 0; i < n; i++) CHECK(out[i] == ((mask[i / 32] >> (i % 32) & 1) ? 0.5f : 0.0f));
+  }
+}
+
+// C6: positions around 2^31 and 2^32, in blocks of 2^24; the last block keeps one weight, the others none.
+void large_tensors() {
+  for (const uint64_t n : {(uint64_t{1} << 31) - 1, uint64_t{1} << 31, (uint64_t{1} << 31) + 1, (uint64_t{1} << 32) - 1,
+                           uint64_t{1} << 32, (uint64_t{1} << 32) + 1}) {
+    const uint64_t last = (n - 1) >> 24, gap = n - (last << 24) > 5 ? 5 : 0, place = (last << 24) + gap;
+    Tensor t = by_hand(Layout::sparse, true, 1, Bytes({0, 0, 0}).u8(static_cast<unsigned>(gap)), {}, {}, n, 1);
+    t.d.block_log2 = 24;
+    t.payload.resize(t.d.codebook_bytes + t.d.table_bytes + 4 * last);  // kept, escapes and lengths of each block: 0
+    t.d.stored_bytes = t.payload.size();
+    float out[4] = {7, 7, 7, 7};
+    const uint64_t first = place + 3 > n ? n - 3 : place - 1;
+    CHECK(values_of(t, first, 3, out));
+    for (uint64_t i = 0; i < 3; i++) CHECK(out[i] == (first + i == place ? 1.0f : 0.0f));
+    CHECK(out[3] == 7 && values_of(t, n - 2, 3, out).status == Status::arg);
+  }
+}
+
+#if DC_X86
+// D4: another library made the processor flush denormals. A job makes denormals exact and leaves the thread as it was.
+void denormals() {
+  const unsigned before = _mm_getcsr(), flush = before | 0x8040;
+  Tensor t;
+  const uint32_t bits[4] = {0x80000003u, 0x80000001u, 0x00000001u,
+                            0x7f000000u};  // ascending, too far apart for a delta codebook
+  for (uint32_t b : bits) t.payload.u32(b);
+  t.d.layout = Layout::dense;
+  t.d.clusters = 4;
+  t.d.codebook_bytes = 16;
+  t.d.block_log2 = 10;
+  t.d.elements = t.d.kept = 4;
+  t.payload.add({1, 2, 0xe4});  // raw codes of 2 bits: 0, 1, 2, 3
+  t.d.table_bytes = 2;
+  t.d.code_bytes = 1;
+  t.d.stored_bytes = t.payload.size();
+  float out[4];
+  _mm_setcsr(flush);
+  Result result;
+  {
+    const FloatEnvironment exact;
+    result = values_of(t, 0, 4, out);
+  }
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  CHECK(after == flush);
+  CHECK(result && std::memcmp(out, bits, sizeof bits) == 0);
+}
+#endif
+
 // A raw stream of several blocks with a bit after its last symbol: told at the last block.
 void raw_stream() {
   const size_t n = 2 * kStreamBlockSymbols + 3;
@@ -439,5 +538,11 @@ int main() {
   code_lengths();
   words_left();
   raw_stream();
+  mixer();
+  context_shares();
+  large_tensors();
+#if DC_X86
+  denormals();
+#endif
   return finish();
 }
