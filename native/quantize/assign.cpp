@@ -8,6 +8,7 @@
 #include "assign_avx2.h"
 #include "assign_avx512.h"
 #include "assign_table.h"
+#include "compact.h"
 
 namespace dc {
 
@@ -184,35 +185,13 @@ static bool assign_run(CpuLevel level, const AssignTable& table, const float* va
   return finite && rest_finite;
 }
 
-static size_t compact_serial(const float* values, const uint32_t* mask, size_t count, float* kept) noexcept {
-  size_t out = 0;
-  for (size_t word = 0; word * kMaskBits < count; word++) {
-    uint32_t bits = mask[word];
-    const size_t here = count - word * kMaskBits;
-    if (here < kMaskBits) bits &= (1u << here) - 1;
-    for (; bits; bits &= bits - 1) kept[out++] = values[word * kMaskBits + count_trailing_zeros(bits)];
-  }
-  return out;
-}
-
-static size_t compact(CpuLevel level, const float* values, const uint32_t* mask, size_t count, float* kept) noexcept {
-#if DC_X86
-  if (level == CpuLevel::avx512) return compact_avx512(values, mask, count, kept);
-#endif
-  (void)level;
-  return compact_serial(values, mask, count, kept);
-}
-
-// The kept values of a masked block are packed this many at a time, in the first-level cache.
-static constexpr size_t kChunk = 2048;
-
 static bool assign_masked(CpuLevel level, const AssignTable& table, const float* values, const uint32_t* mask,
                           size_t count, void* codes, unsigned code_bytes) noexcept {
-  alignas(64) float kept[kChunk + 16];
+  alignas(64) float kept[kCompactChunk + kCompactRoom];
   uint8_t* out = static_cast<uint8_t*>(codes);
   bool finite = true;
-  for (size_t at = 0; at < count; at += kChunk) {
-    const size_t here = count - at < kChunk ? count - at : kChunk;
+  for (size_t at = 0; at < count; at += kCompactChunk) {
+    const size_t here = count - at < kCompactChunk ? count - at : kCompactChunk;
     const size_t n = compact(level, values + at, mask + at / kMaskBits, here, kept);
     finite &= assign_run(level, table, kept, n, out, code_bytes);
     out += n * code_bytes;

@@ -39,28 +39,40 @@ size_t collect_block(const float* values, size_t count, const CellMap& map, cons
 }
 
 struct Worker {
-  Array<uint64_t> packed, count, low;
+  Array<uint64_t> packed, count, low;  // the wide sums stay empty where one table holds everything
   Array<uint32_t> keys;
   size_t held = 0;
   bool ready = false, failed = false;
 
-  void flush() noexcept {
+  static void empty_into(Array<uint64_t>& packed, Array<uint64_t>& count, Array<uint64_t>& low) noexcept {
     for (size_t c = 0; c < packed.size(); c++) {
       count[c] += packed[c] >> kCountShift;
       low[c] += packed[c] & ((uint64_t{1} << kCountShift) - 1);
-      packed[c] = 0;
     }
+  }
+  void flush() noexcept {
+    empty_into(packed, count, low);
+    for (uint64_t& word : packed) word = 0;
     held = 0;
   }
 };
 
-void design_from_sample(const float* values, size_t count, size_t target, CellMap& map) noexcept {
-  // Whole cache lines, one in `step`: at most half a million values and all of a small input.
+Result design_from_sample(const Job& job, const float* values, size_t count, size_t target, CellMap& map) noexcept {
+  // Whole cache lines, one in `step`: at most a quarter of a million values and all of a small input.
+  constexpr size_t kParts = 8;
+  Array<uint32_t> part;
   uint64_t counts[CellMap::kPrefixes] = {0};
-  const size_t step = count >> 18 ? count >> 18 : 1;
-  for (size_t line = 0; line * 16 < count; line += step) {
-    for (size_t i = line * 16; i < line * 16 + 16 && i < count; i++) counts[order_key(values[i]) >> 20] += step;
-  }
+  const size_t step = count >> 17 ? count >> 17 : 1, lines = (count + 15) / 16, taken = (lines + step - 1) / step;
+  if (!part.reset_zeroed(kParts * CellMap::kPrefixes)) return fail(Status::nomem);
+  const Result done = parallel(job, kParts, [&](size_t index, unsigned) {
+    uint32_t* const own = part.data() + index * CellMap::kPrefixes;
+    for (size_t t = taken * index / kParts; t < taken * (index + 1) / kParts; t++) {
+      const size_t first = t * step * 16, end = count - first < 16 ? count : first + 16;
+      for (size_t i = first; i < end; i++) own[order_key(values[i]) >> 20]++;
+    }
+  });
+  if (!done) return done;
+  for (size_t i = 0; i < part.size(); i++) counts[i % CellMap::kPrefixes] += part[i] * step;
   // The sample may miss the thin ends; they get a few cells an eighth of an octave all the same.
   size_t largest = 0;
   for (size_t p = 0; p < 2048; p++) {
@@ -71,14 +83,39 @@ void design_from_sample(const float* values, size_t count, size_t target, CellMa
     if (counts[2047 - p] < 8) counts[2047 - p] = 8;
   }
   map.design(counts, static_cast<double>(target));
+  return Result{};
 }
 
-}  // namespace
+// Cells of even bits: the top 17 bits of the float as it is, so the half below zero runs the other way.
+constexpr unsigned kEvenShift = 15;
+constexpr size_t kEvenCells = size_t{1} << (32 - kEvenShift);
 
-Result fill_cells(const Job& job, const float* values, size_t count, size_t target, CellTable& out) noexcept {
-  design_from_sample(values, count, target, out.map);
-  const size_t cells = out.map.cells, blocks = block_count(count);
+// Two values a load. No wider body: there is nothing to look up, and the additions to memory take the time.
+void count_even_block(const float* values, size_t count, uint64_t* table) {
+  constexpr uint64_t one = uint64_t{1} << kCountShift, low = (1u << kEvenShift) - 1;
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    uint64_t a, b;
+    std::memcpy(&a, values + i, sizeof(a));
+    std::memcpy(&b, values + i + 2, sizeof(b));
+    table[static_cast<uint32_t>(a) >> kEvenShift] += one + (a & low);
+    table[a >> (32 + kEvenShift)] += one + (a >> 32 & low);
+    table[static_cast<uint32_t>(b) >> kEvenShift] += one + (b & low);
+    table[b >> (32 + kEvenShift)] += one + (b >> 32 & low);
+  }
+  for (; i < count; i++) {
+    const uint32_t bits = float_bits(values[i]);
+    table[bits >> kEvenShift] += one + (bits & low);
+  }
+}
+
+// Counts all values with `count_one(values, count, table)` into tables of `cells` words, and adds those up.
+template <typename F>
+Result count_all(const Job& job, const float* values, size_t count, size_t cells, CellTable& out,
+                 const F& count_one) noexcept {
+  const size_t blocks = block_count(count);
   const unsigned workers = job.threads < 1 ? 1 : job.threads > 64 ? 64 : job.threads;
+  const bool wide = count >= kFlushAfter;
   Worker worker[64];
   if (!out.first_key.reset(cells) || !out.count.reset_zeroed(cells) || !out.low.reset_zeroed(cells)) {
     return fail(Status::nomem);
@@ -87,39 +124,74 @@ Result fill_cells(const Job& job, const float* values, size_t count, size_t targ
     Worker& w = worker[index];
     if (!w.ready) {
       w.ready = true;
-      w.failed = !w.packed.reset_zeroed(cells) || !w.count.reset_zeroed(cells) || !w.low.reset_zeroed(cells);
+      w.failed =
+          !w.packed.reset_zeroed(cells) || (wide && (!w.count.reset_zeroed(cells) || !w.low.reset_zeroed(cells)));
     }
     if (w.failed) return;
     const size_t first = block * kBlockElements;
     const size_t size = count - first < kBlockElements ? count - first : kBlockElements;
-#if DC_X86
-    if (job.level >= CpuLevel::avx512) {
-      count_block_avx512(values + first, size, out.map, uint64_t{1} << kCountShift, w.packed.data());
-    } else
-#endif
-    {
-      count_block(values + first, size, out.map, w.packed.data());
-    }
+    count_one(values + first, size, w.packed.data());
     w.held += size;
-    if (w.held >= kFlushAfter) w.flush();
+    if (wide && w.held >= kFlushAfter) w.flush();
   });
   if (!done) return done;
   for (unsigned i = 0; i < workers; i++) {
     Worker& w = worker[i];
     if (w.failed) return fail(Status::nomem);
     if (!w.ready) continue;
-    w.flush();
-    for (size_t c = 0; c < cells; c++) {
+    Worker::empty_into(w.packed, out.count, out.low);
+    for (size_t c = 0; wide && c < cells; c++) {
       out.count[c] += w.count[c];
       out.low[c] += w.low[c];
     }
   }
+  return Result{};
+}
+
+}  // namespace
+
+Result fill_cells(const Job& job, const float* values, size_t count, size_t target, CellTable& out) noexcept {
+  Result done = design_from_sample(job, values, count, target, out.map);
+  if (!done) return done;
+  done = count_all(job, values, count, out.map.cells, out, [&](const float* block, size_t size, uint64_t* table) {
+#if DC_X86
+    if (job.level >= CpuLevel::avx512) {
+      return count_block_avx512(block, size, out.map, uint64_t{1} << kCountShift, table);
+    }
+#endif
+    count_block(block, size, out.map, table);
+  });
+  if (!done) return done;
   for (size_t p = 0; p < CellMap::kPrefixes; p++) {
     const uint32_t shift = out.map.packed[p] & 31, base = out.map.packed[p] >> 5;
     for (uint32_t c = 0; c < 1u << (20 - shift); c++) {
       out.first_key[base + c] = static_cast<uint32_t>(p) << 20 | c << shift;
     }
   }
+  return Result{};
+}
+
+Result fill_even_cells(const Job& job, const float* values, size_t count, CellTable& out) noexcept {
+  const Result done = count_all(job, values, count, kEvenCells, out, count_even_block);
+  if (!done) return done;
+  // From the order of the bits to that of the keys. -0 is the last of the cells below zero, at its end: 0 again.
+  constexpr size_t half = kEvenCells / 2;
+  for (size_t i = 0; i < half / 2; i++) {
+    std::swap(out.count[half + i], out.count[kEvenCells - 1 - i]);
+    std::swap(out.low[half + i], out.low[kEvenCells - 1 - i]);
+  }
+  for (size_t i = 0; i < half; i++) {
+    const uint64_t below = out.count[half + i], low = out.low[half + i];
+    out.count[half + i] = out.count[i];
+    out.low[half + i] = out.low[i];
+    out.count[i] = below;
+    out.low[i] = below * ((1u << kEvenShift) - 1) - low;
+  }
+  for (size_t c = 0; c < kEvenCells; c++) out.first_key[c] = static_cast<uint32_t>(c) << kEvenShift;
+  for (uint32_t p = 0; p < CellMap::kPrefixes; p++) {
+    out.map.packed[p] = p << (20 - kEvenShift) << 5 | kEvenShift;
+  }
+  out.map.cells = kEvenCells;
   return Result{};
 }
 

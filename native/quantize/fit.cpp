@@ -92,7 +92,7 @@ Shape with_shape(const Side& side, double shape) noexcept {
   constexpr double kGolden = 0.6180339887498949;
   double a = high - kGolden * (high - low), b = low + kGolden * (high - low);
   Shape at_a = with_scale(side, moment, shape, plain_exp(a)), at_b = with_scale(side, moment, shape, plain_exp(b));
-  for (int i = 0; i < 24; i++) {
+  for (int i = 0; i < 18; i++) {
     if (at_a.likelihood > at_b.likelihood) {
       high = b;
       b = a;
@@ -268,18 +268,19 @@ Result fit_centroids(const Job& job, const Cells& cells, uint32_t clusters, floa
   const size_t pieces = std::max<size_t>(4096, size_t{16} * clusters) / 2;
   Cells mixed;
   Array<double> distance[2], mass[2];
-  for (size_t i = 0; i < models; i++) {
+  bool short_of_memory[2] = {false, false};
+  const Result fitted = parallel(job, models, [&](size_t i, unsigned) {
     Model& m = model[i];
     m.shape = best_shape(m.side);
-    if (job.cancelled()) return fail(Status::aborted);
     const double farthest =
         std::max(m.sides <= 0 ? m.center - cells.values[0] : 0, m.sides >= 0 ? cells.values[n - 1] - m.center : 0);
     m.reach = std::min(farthest, trusted_reach(m.side, m.shape, 100));
     if (!(m.reach > m.side.least)) m.reach = farthest;
-    if (m.reach > m.side.least && !density_cells(m.side, m.shape, m.reach, pieces, distance[i], mass[i])) {
-      return fail(Status::nomem);
-    }
-  }
+    if (m.reach > m.side.least)
+      short_of_memory[i] = !density_cells(m.side, m.shape, m.reach, pieces, distance[i], mass[i]);
+  });
+  if (!fitted) return fitted;
+  if (short_of_memory[0] || short_of_memory[1]) return fail(Status::nomem);
   if (!mixed.values.reset(n + 2 * pieces) || !mixed.weights.reset(n + 2 * pieces)) return fail(Status::nomem);
   const auto add = [&](double value, double weight) {
     if (!(weight > 0) || (mixed.count > 0 && !(value > mixed.values[mixed.count - 1]))) return;

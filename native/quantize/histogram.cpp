@@ -6,6 +6,7 @@
 #include "fit.h"
 #include "gap.h"
 #include "partition.h"
+#include "starts.h"
 
 namespace dc {
 
@@ -462,15 +463,45 @@ Result relax(const Job& job, const CellTable& table, const Array<uint32_t>& used
   return Result{};
 }
 
-// fill_cells, or the error of the first value that is not finite: those have cells of their own.
-Result fill_finite_cells(const Job& job, const float* values, size_t count, size_t target, CellTable& table) noexcept {
-  const Result done = fill_cells(job, values, count, target, table);
-  if (!done) return done;
+// A better guess of the price of a cluster: that of the cheapest partition with borders at every few cells only (and at
+// zero, where pruned values have a hole). One search over all cells is then mostly enough.
+Result coarse_price(const Job& job, const Array<double>& means, const Node* nodes, uint32_t clusters,
+                    double& price) noexcept {
+  const size_t live = means.size(), step = live / std::max<size_t>(2048, size_t{16} * clusters);
+  if (step < 2) return Result{};
+  Array<Node> coarse;
+  Array<uint32_t> borders;
+  if (!coarse.reset(live / step + 3) || !borders.reset(clusters + 1)) return fail(Status::nomem);
+  const size_t zero = static_cast<size_t>(std::lower_bound(means.data(), means.data() + live, 0.0) - means.data());
+  size_t count = 0;
+  for (size_t i = 0; i < zero; i += step) coarse[count++] = nodes[i];
+  for (size_t i = zero; i < live; i += step) coarse[count++] = nodes[i];
+  coarse[count] = nodes[live];
+  // From a price that is a little too high the search passes another point of the curve, which tells its slope.
+  price *= 1 + 6.0 / clusters;
+  return best_partition(job, coarse.data(), count, clusters, price, borders.data(), &price);
+}
+
+// The error of the first value that is not finite: those have cells of their own.
+Result finite_cells(const float* values, size_t count, const CellTable& table) noexcept {
   for (size_t c = 0; c < table.map.cells; c++) {
     const bool finite = table.first_key[c] >= kFirstFiniteKey && table.first_key[c] <= kLastFiniteKey;
     if (table.count[c] > 0 && !finite) return all_finite(values, count);
   }
-  return done;
+  return Result{};
+}
+
+// Whether cells (ascending, more than one) are as good as points for `fit`: the squared error inside them is far below
+// that of the best `clusters` centroids, by Panter and Dite's law.
+bool fine_enough(const CellTable& table, const Cells& cells, const Array<uint32_t>& used, uint32_t clusters) noexcept {
+  double inside = 0;
+  for (size_t i = 0; i < cells.count; i++) {
+    const uint32_t first = table.first_key[used[i]];
+    const double width = key_ulp(first) * static_cast<double>(1u << (table.map.packed[first >> 20] & 31));
+    inside += cells.weights[i] * (width * width / 12);
+  }
+  const double price = smooth_price(cells.values.data(), cells.weights.data(), cells.count, clusters);
+  return inside < 0.1 * (price * clusters / 2);
 }
 
 // Openings reach 1, 4, 16, ... cells to either side, as long as they hold no more than this.
@@ -485,7 +516,8 @@ Result histogram_kmeans(const Job& job, const float* values, size_t count, const
   CellTable table;
   size_t target = cells_for(clusters), live = 0;
   for (int round = 0; round < 2; round++) {
-    const Result done = fill_finite_cells(job, values, count, target, table);
+    Result done = fill_cells(job, values, count, target, table);
+    if (done) done = finite_cells(values, count, table);
     if (!done) return done;
     live = 0;
     for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
@@ -512,8 +544,9 @@ Result histogram_kmeans(const Job& job, const float* values, size_t count, const
   }
   job.report(1, 4);
   build_nodes(means.data(), weights.data(), live, nodes.data());
-  done = best_partition(job, nodes.data(), live, clusters, smooth_price(means.data(), weights.data(), live, clusters),
-                        borders.data());
+  double price = smooth_price(means.data(), weights.data(), live, clusters);
+  done = coarse_price(job, means, nodes.data(), clusters, price);
+  if (done) done = best_partition(job, nodes.data(), live, clusters, price, borders.data());
   if (!done) return done;
   Double2 cost;
   for (uint32_t i = 0; i < clusters; i++) {
@@ -570,25 +603,35 @@ Result fit_kmeans(const Job& job, const float* values, size_t count, const Kmean
   answered = false;
   const uint32_t clusters = request.clusters;
   CellTable table;
-  const size_t target = std::max<size_t>(8192, size_t{16} * clusters);
-  Result done = fill_finite_cells(job, values, count, target, table);
-  if (!done) return done;
   Cells cells;
-  size_t live = 0;
-  for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
-  if (live < static_cast<size_t>(clusters) * 4) return Result{};
   Array<uint32_t> used;
+  Result done;
+  // Below that many values the tables of even cells cost more than looking up others.
+  constexpr size_t kEvenFrom = size_t{1} << 22;
+  for (const bool even : {true, false}) {
+    if (even && count < kEvenFrom) continue;
+    done = even ? fill_even_cells(job, values, count, table)
+                : fill_cells(job, values, count, std::max<size_t>(8192, size_t{16} * clusters), table);
+    if (done) done = finite_cells(values, count, table);
+    if (!done) return done;
+    size_t live = 0;
+    for (size_t c = 0; c < table.map.cells; c++) live += table.count[c] > 0;
+    if (!used.reset(live) || !cells.values.reset(live) || !cells.weights.reset(live)) return fail(Status::nomem);
+    cells.count = 0;
+    for (size_t c = 0; c < table.map.cells; c++) {
+      if (!table.count[c]) continue;
+      used[cells.count] = static_cast<uint32_t>(c);
+      cells.values[cells.count] = cell_mean(table, c);
+      cells.weights[cells.count++] = static_cast<double>(table.count[c]);
+    }
+    if (even && live >= size_t{4} * clusters && fine_enough(table, cells, used, clusters)) break;
+  }
+  const size_t live = cells.count;
+  if (live < size_t{4} * clusters) return Result{};
   Array<float> fresh;
   Array<double> held, error;
-  if (!used.reset(live) || !cells.values.reset(live) || !cells.weights.reset(live) || !fresh.reset(clusters) ||
-      !held.reset_zeroed(clusters) || !error.reset_zeroed(clusters)) {
+  if (!fresh.reset(clusters) || !held.reset_zeroed(clusters) || !error.reset_zeroed(clusters)) {
     return fail(Status::nomem);
-  }
-  for (size_t c = 0; c < table.map.cells; c++) {
-    if (!table.count[c]) continue;
-    used[cells.count] = static_cast<uint32_t>(c);
-    cells.values[cells.count] = cell_mean(table, c);
-    cells.weights[cells.count++] = static_cast<double>(table.count[c]);
   }
   done = fit_centroids(job, cells, clusters, fresh.data());
   if (!done) return done;

@@ -159,12 +159,12 @@ double middle_price(double lambda, const Solution& few, const Solution& many, co
   for (const Solution* const other : {&few, &many}) {
     if (other->clusters == 1 || other->clusters == cells || other->clusters == found.clusters) continue;
     const double far = static_cast<double>(other->clusters) - k, middle = 1 + far / 2 / k;
-    if (far * far > 1e-3 * k * k) continue;
+    if (far * far > 0.02 * k * k) continue;
     sum += (found.cost - other->cost) / far * (middle * middle * middle) / (far * far);
     weight += 1 / (far * far);
   }
   const double guess = weight > 0 ? sum / weight : lambda;
-  return guess > lambda / 1.1 && guess < lambda * 1.1 ? guess : lambda;
+  return guess > lambda / 1.5 && guess < lambda * 1.5 ? guess : lambda;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "../base/mask.h"
 #include "cell_pass.h"
+#include "compact.h"
 #include "order.h"
 
 namespace dc {
@@ -66,7 +67,20 @@ Result collect(const Job& job, const KmeansRequest& request, Collected& out, boo
   }
   done = parallel(job, blocks, [&](size_t block, unsigned) {
     size_t wrong = 0;
-    if (all && !weights) {
+    if (mask && !weights && !request.ignore_zeros) {
+      alignas(64) float chunk[kCompactChunk + kCompactRoom];
+      const size_t last = std::min(n, (block + 1) * kBlockElements), end = kept[block + 1];
+      size_t at = kept[block];
+      for (size_t i = block * kBlockElements; i < last; i += kCompactChunk) {
+        const size_t found = compact(job.level, values + i, mask + i / 32, std::min(kCompactChunk, last - i), chunk);
+        const size_t room = std::min(found, end - at);
+        for (size_t j = 0; j < room; j++) wrong |= !is_finite(chunk[j]);
+        if (found != room) wrong |= 2;
+        if (room) std::memcpy(out.own_values.data() + at, chunk, room * sizeof(float));
+        at += room;
+      }
+      if (at != end) wrong |= 2;
+    } else if (all && !weights) {
       for (size_t i = block * kBlockElements; i < n && i < (block + 1) * kBlockElements; i++) {
         wrong |= (float_bits(values[i]) & 0x7f800000u) == 0x7f800000u;
       }

@@ -1,9 +1,12 @@
 // k-means against plain references: the O(k n^2) dynamic programme, hand-made cases, thread and level independence.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "check.h"
+#include "quantize/cell_pass.h"
 #include "quantize/fit.h"
 #include "quantize/groups.h"
 #include "quantize/kmeans.h"
@@ -492,6 +495,35 @@ static void fits_are_near_the_optimum() {
   }
 }
 
+static void even_cells_hold_what_they_should() {
+  std::vector<float> x = normal(74, 150001);
+  const float special[] = {0.0f, -0.0f, 1e-45f, -1e-45f, -1e-38f, 3.4e38f, -3.4e38f, 1.0f, -1.0f, INFINITY, -INFINITY};
+  x.insert(x.end(), std::begin(special), std::end(special));
+  std::vector<uint64_t> count(1u << 17), low(1u << 17);
+  for (const float v : x) {
+    uint32_t bits;
+    std::memcpy(&bits, &v, 4);
+    const uint32_t key = bits >> 31 ? ~bits : bits | 0x80000000u;  // -0 just below +0
+    count[key >> 15]++;
+    low[key >> 15] += key & 0x7fff;
+  }
+  static Pool pool(4);
+  for (const unsigned threads : {1u, 3u}) {
+    Job job;
+    job.threads = threads;
+    job.pool = &pool;
+    CellTable table;
+    CHECK(fill_even_cells(job, x.data(), x.size(), table) && table.map.cells == count.size());
+    size_t wrong = 0;
+    for (size_t c = 0; c < count.size(); c++) {
+      wrong += table.count[c] != count[c] || table.low[c] != low[c] || table.first_key[c] != c << 15 ||
+               table.map.cell_of(table.first_key[c]) != c;
+    }
+    CHECK(wrong == 0);
+    CHECK(cell_mean(table, 0xffff) <= 0 && cell_mean(table, 0xffff) > -1e-44);  // -0 and two tiny ones
+  }
+}
+
 static void groups_are_near_their_optimum() {
   constexpr size_t kSize = 4096, kGroups = 13, kLast = 100;
   constexpr uint32_t kClusters = 16;
@@ -543,6 +575,7 @@ static void groups_are_near_their_optimum() {
 }
 
 int main() {
+  even_cells_hold_what_they_should();
   groups_are_near_their_optimum();
   fits_are_near_the_optimum();
   unsorted_answers_are_exact();
