@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { kmeans1d, kmeans1dGroups, kmeans1dGroupsSync, kmeans1dSync } from '../../src/index'
 
 describe('kmeans1dGroups', () => {
@@ -85,5 +86,111 @@ describe('kmeans1dGroups', () => {
     await expect(kmeans1dGroups(values, { clusters: 3, groupSize: 7, weights, mask })).rejects.toMatchObject(refusal)
     weights[3] = 2 ** 60
     expect((await kmeans1d(values, { clusters: 3, weights, mask })).inertia).toBeGreaterThan(0)
+  })
+
+  // A group as numbers: what its values are made of, and how many there are.
+  const group = fc.record({
+    kind: fc.constantFrom('few', 'even', 'lobes', 'pruned', 'constant'),
+    seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    scale: fc.constantFrom(1e-30, 0.02, 1, 1e12),
+    offset: fc.constantFrom(0, 0, 3),
+  })
+  function valuesOf(
+    { kind, seed, scale, offset }: { kind: string; seed: number; scale: number; offset: number },
+    n: number,
+  ) {
+    let state = seed
+    const unit = () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+      return (state + 0.5) / 2 ** 32
+    }
+    return Float32Array.from({ length: n }, () => {
+      const u = unit()
+      const v = unit() - 0.5
+      if (kind === 'constant') return scale
+      if (kind === 'few') return scale * (Math.floor(u * 7) + offset)
+      if (kind === 'lobes') return scale * ((v < 0 ? -1 : 1) * (1 + u * u) + offset)
+      if (kind === 'pruned') return u < 0.6 ? 0 : scale * (v + Math.sign(v) * 0.2)
+      return scale * (u + offset)
+    })
+  }
+
+  test('7. any groups: rows ascend, counts add up, and the error is that of the centroids and near the optimum', () => {
+    fc.assert(
+      fc.property(
+        fc.array(group, { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 1, max: 700 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.boolean(),
+        fc.boolean(),
+        (groups, groupSize, clusters, weighted, masked) => {
+          const n = groups.length * groupSize - (groupSize >> 2)
+          const values = new Float32Array(n)
+          groups.forEach((g, i) => {
+            values.set(valuesOf(g, Math.min(groupSize, n - i * groupSize)), i * groupSize)
+          })
+          const weights = weighted ? values.map((_, i) => (i * 7) % 5) : null
+          const mask = masked
+            ? Uint32Array.from({ length: Math.ceil(n / 32) }, (_, i) => Math.imul(i + 1, 0x9e3779b1))
+            : null
+          if (mask && n % 32 !== 0) mask[mask.length - 1]! &= 2 ** (n % 32) - 1
+          const sides = { ...(weights && { weights }), ...(mask && { mask }) }
+          const result = kmeans1dGroupsSync(values, { clusters, groupSize, ...sides }, { threads: 2 })
+          expect(result.groups).toBe(groups.length)
+          for (let g = 0; g < result.groups; g++) {
+            const kept: number[] = []
+            const weightOf: number[] = []
+            for (let i = g * groupSize; i < Math.min(n, (g + 1) * groupSize); i++) {
+              if (mask && !((mask[i >>> 5]! >>> (i & 31)) & 1)) continue
+              if (weights && weights[i] === 0) continue
+              kept.push(values[i]!)
+              weightOf.push(weights ? weights[i]! : 1)
+            }
+            const used = result.used[g]!
+            const row = result.centroids.subarray(g * clusters, (g + 1) * clusters)
+            const counts = result.counts.subarray(g * clusters, (g + 1) * clusters)
+            expect(used).toBe(Math.min(clusters, new Set(kept).size))
+            for (let i = 0; i < clusters; i++) {
+              if (i >= used) expect([row[i], counts[i]]).toEqual([0, 0])
+              else if (i > 0) expect(row[i]!).toBeGreaterThan(row[i - 1]!)
+            }
+            expect(counts.reduce((a, b) => a + b, 0)).toBe(kept.length)
+            let error = 0
+            kept.forEach((x, i) => {
+              let least = Number.POSITIVE_INFINITY
+              for (let c = 0; c < used; c++) least = Math.min(least, (x - row[c]!) ** 2)
+              error += weightOf[i]! * least
+            })
+            expect(Math.abs(result.inertia[g]! - error)).toBeLessThanOrEqual(1e-9 * error)
+            if (kept.length === 0) continue
+            const options = { clusters, weights: Float32Array.from(weightOf), algorithm: 'optimal' } as const
+            const best = kmeans1dSync(Float32Array.from(kept), options).inertia
+            expect(result.inertia[g]!).toBeGreaterThanOrEqual(best * (1 - 1e-6))
+            // Far above what the README measures: a search gone wrong, not a local optimum, ends there.
+            expect(result.inertia[g]!).toBeLessThanOrEqual(best * 1.1)
+          }
+        },
+      ),
+      { numRuns: 60, seed: 22 },
+    )
+  })
+
+  test('8. what is refused: no clusters, no group size, a mask or weights of another length, too many centroids', () => {
+    const values = new Float32Array(64)
+    for (const options of [
+      { clusters: 0, groupSize: 8 },
+      { clusters: 65537, groupSize: 8 },
+      { clusters: 2.5, groupSize: 8 },
+      { clusters: 2, groupSize: -1 },
+      { clusters: 2, groupSize: 8, maxIterations: -1 },
+      { clusters: 2, groupSize: 8, weights: new Float32Array(63) },
+      { clusters: 2, groupSize: 8, mask: new Uint32Array(1) },
+    ]) {
+      expect(() => kmeans1dGroupsSync(values, options)).toThrow(expect.objectContaining({ code: 'ERR_DC_ARG' }))
+    }
+    const many = new Float32Array(2 ** 16)
+    expect(() => kmeans1dGroupsSync(many, { clusters: 65536, groupSize: 1 })).toThrow(
+      expect.objectContaining({ code: 'ERR_DC_ARG' }),
+    )
   })
 })
