@@ -76,10 +76,11 @@ export function restoreOptimizer(tf: TensorFlow, optimizer: Optimizer, state: St
   )
   for (const [field, list] of lists) {
     for (const slot of list) slot?.variable.dispose()
+    const states = slots[field] as State[]
     list.length = 0
-    for (const [i, slot] of (slots[field] as State[]).entries()) {
-      list.push(slot === null ? null : slotOf(tf, slot, `${field}/${i}`))
-    }
+    list.length = states.length
+    // A hole, not null, where there is nothing: `optimizer.dispose()` of tfjs reads each element it finds.
+    for (const [i, slot] of states.entries()) if (slot !== null) list[i] = slotOf(tf, slot, `${field}/${i}`)
   }
 }
 
@@ -94,6 +95,7 @@ export function clearSlots(optimizer: Optimizer, position: number): void {
   for (const [, list] of slotLists(optimizer)) {
     if (!list[position]) continue
     list[position].variable.dispose()
-    list[position] = null
+    // A hole, not null: `optimizer.dispose()` of tfjs reads each element it finds.
+    delete list[position]
   }
 }
