@@ -10,7 +10,7 @@ import {
   readAssignment,
 } from './clusters.js'
 import { chooseCodes, chooseCodesOrZero, LatentWeights } from './latent.js'
-import { MaskedTraining, type MaskedTrainingOptions } from './masked-training.js'
+import { MASKED_TRAINING_KEYS, MaskedTraining, type MaskedTrainingOptions } from './masked-training.js'
 import { readValues, recordOf, type State, writeValues } from './state.js'
 import type { Optimizer, Tensor, TensorFlow, Variable } from './tensorflow.js'
 
@@ -56,6 +56,7 @@ interface SharedWeights {
   latent: LatentWeights | null
 }
 
+const CENTROID_TRAINING_KEYS = [...MASKED_TRAINING_KEYS, 'shared', 'reduction', 'placement', 'reassign'] as const
 const REASSIGN_KEYS = ['every', 'rate', 'bitPrice', 'prune'] as const
 
 /**
@@ -74,7 +75,7 @@ export class CentroidTraining extends MaskedTraining {
   #steps = 0
 
   constructor(tf: TensorFlow, options: CentroidTrainingOptions) {
-    super(tf, options)
+    super(tf, options, CENTROID_TRAINING_KEYS)
     this.#reduction = assert.oneOf('reduction', options.reduction ?? 'sum', ['sum', 'mean'])
     this.#placement = assert.oneOf('placement', options.placement ?? 'auto', ['auto', 'host', 'device'])
     this.#reassign = options.reassign ? resolveReassign(options.reassign) : null

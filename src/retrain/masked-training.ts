@@ -1,4 +1,5 @@
 import { types } from 'node:util'
+import * as assert from '../assert.js'
 import { DeepCompressionError, printable } from '../errors.js'
 import { elementCount } from '../tensor.js'
 import { applyUpdates, type GradientOf, LiveWeights, type NamedVariables } from './live-weights.js'
@@ -16,6 +17,8 @@ export interface MaskedTrainingOptions {
    */
   splicing?: boolean
 }
+
+export const MASKED_TRAINING_KEYS = ['variables', 'optimizer', 'splicing'] as const
 
 interface Mask {
   readonly bits: Uint32Array<ArrayBuffer>
@@ -45,11 +48,13 @@ export class MaskedTraining implements Resumable {
   readonly #masks = new Map<string, Mask>()
   readonly #observers = new Set<(gradientOf: GradientOf) => void>()
 
-  constructor(tf: TensorFlow, options: MaskedTrainingOptions) {
+  /** @param keys what the options may hold: more in a subclass. Errors: ERR_DC_ARG, ERR_DC_TYPE. */
+  constructor(tf: TensorFlow, options: MaskedTrainingOptions, keys: readonly string[] = MASKED_TRAINING_KEYS) {
+    const given = assert.options<MaskedTrainingOptions>('options', options, keys as never)
     this.tf = tf
-    this.weights = new LiveWeights(tf, options.variables)
-    this.optimizer = options.optimizer
-    this.splicing = options.splicing ?? false
+    this.weights = new LiveWeights(tf, given.variables)
+    this.optimizer = checkedOptimizer(given.optimizer)
+    this.splicing = assert.flag('options.splicing', given.splicing ?? false)
   }
 
   /**
@@ -210,6 +215,11 @@ export class MaskedTraining implements Resumable {
     if (mask.latent && mask.latent !== except) mask.latent.dispose()
     this.#masks.delete(name)
   }
+}
+
+function checkedOptimizer(optimizer: Optimizer): Optimizer {
+  if (typeof optimizer?.applyGradients === 'function') return optimizer
+  throw new DeepCompressionError('TYPE', 'options.optimizer must be an optimizer of TensorFlow.js')
 }
 
 /** One byte a weight from one bit a weight. */

@@ -125,6 +125,18 @@ describe('freezing', () => {
     expect(model.layers[0]!.trainableWeights[0]!.read()).toBe(kernel)
   })
 
+  test.each([
+    [{ splice: true }, 'ERR_DC_ARG', /unknown key/],
+    [{ splicing: 1 }, 'ERR_DC_TYPE', /splicing/],
+    [{ optimizer: 'adam' }, 'ERR_DC_TYPE', /optimizer/],
+    [{ reasign: { every: 1 } }, 'ERR_DC_ARG', /unknown key/],
+  ])('options %j are refused', (options, code, message) => {
+    const all = { variables: { w: variable([1]) }, optimizer: tf.train.sgd(1), ...options } as never
+    for (const make of [() => new MaskedTraining(tf, all), () => new CentroidTraining(tf, all)]) {
+      expect(make).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
+    }
+  })
+
   test('training with everything frozen is an error', () => {
     const w = variable([1])
     const training = new MaskedTraining(tf, { variables: { w }, optimizer: tf.train.sgd(1) })
