@@ -461,13 +461,13 @@ void context_shares() {
   }
 }
 
-// C6: positions around 2^31 and 2^32, in blocks of 2^24; the last block keeps one weight, the others none.
+// C6: positions around 2^31 and 2^32, in blocks of 2^20; the last block keeps one weight, the others none.
 void large_tensors() {
   for (const uint64_t n : {(uint64_t{1} << 31) - 1, uint64_t{1} << 31, (uint64_t{1} << 31) + 1, (uint64_t{1} << 32) - 1,
                            uint64_t{1} << 32, (uint64_t{1} << 32) + 1}) {
-    const uint64_t last = (n - 1) >> 24, gap = n - (last << 24) > 5 ? 5 : 0, place = (last << 24) + gap;
+    const uint64_t last = (n - 1) >> 20, gap = n - (last << 20) > 5 ? 5 : 0, place = (last << 20) + gap;
     Tensor t = by_hand(Layout::sparse, true, 1, Bytes({0, 0, 0}).u8(static_cast<unsigned>(gap)), {}, {}, n, 1);
-    t.d.block_log2 = 24;
+    t.d.block_log2 = 20;
     t.payload.resize(t.d.codebook_bytes + t.d.table_bytes + 4 * last);  // kept, escapes and lengths of each block: 0
     t.d.stored_bytes = t.payload.size();
     float out[4] = {7, 7, 7, 7};
