@@ -25,7 +25,7 @@ Result build_encode_table(const Model& model, EncodeTable& table) noexcept {
         for (unsigned rank = table.canonical.first_rank[length]; rank < table.canonical.first_rank[length + 1];
              rank++, code++) {
           const unsigned s = table.canonical.sorted[rank];
-          table.codes[s] = static_cast<uint16_t>(code);
+          table.entries[s] = code | length << 16;
           table.low[s] = static_cast<uint8_t>(code);
           table.high[s] = static_cast<uint8_t>(length | code >> 8 << 4);
           table.in_use[s] = true;
@@ -38,7 +38,7 @@ Result build_encode_table(const Model& model, EncodeTable& table) noexcept {
       if (!result) return result;
       unsigned start = 0;
       for (size_t s = 0; s < model.alphabet; s++) {
-        table.starts[s] = static_cast<uint16_t>(start);
+        table.entries[s] = model.frequencies[s] | start << 16;
         table.in_use[s] = model.frequencies[s] != 0;
         start += model.frequencies[s];
       }
@@ -90,42 +90,76 @@ void final_counts(const EncodeTable& table, const uint8_t* symbols, size_t n, un
   }
 }
 
+// The lanes of a block between two rounds.
+struct HuffmanLanes {
+  uint32_t held[kMaxLanes];   // the unread bits, the last one lowest
+  uint32_t count[kMaxLanes];  // of them so many are bits of codes
+};
+
 }  // namespace
 #if DC_X86
+#include "block_avx2.h"
 #include "block_avx512.h"
 #endif
 namespace {
 
-// nullptr when a symbol has no code.
-uint8_t* encode_huffman(const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes,
-                        uint8_t* end) noexcept {
-  const uint32_t most = table.canonical.longest + 15;
-  uint8_t sums[kMaxLanes] = {}, counts[kMaxLanes];
+// Adds the lengths of symbols begin .. end-1 to the sums of their lanes (modulo 256). False when a symbol has no code.
+bool sum_lengths(const EncodeTable& table, const uint8_t* symbols, size_t begin, size_t end, unsigned lanes,
+                 uint8_t* sums) noexcept {
   bool all = true;
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = begin; i < end; i++) {
     const unsigned length = table.high[symbols[i]] & 15u, lane = static_cast<unsigned>(i & (lanes - 1));
     all = all && length != 0;
     sums[lane] = static_cast<uint8_t>(sums[lane] + length);
   }
-  if (!all) return nullptr;
-  final_counts(table, symbols, n, lanes, sums, counts);
-  uint32_t held[kMaxLanes] = {};  // the unread bits, the last one lowest
-  uint8_t* at = end;
-  for (size_t i = n; i-- > 0;) {
+  return all;
+}
+
+// Symbols end-1 .. begin.
+uint8_t* huffman_symbols(const EncodeTable& table, const uint8_t* symbols, size_t begin, size_t end, unsigned lanes,
+                         HuffmanLanes& state, uint8_t* at) noexcept {
+  const uint32_t most = table.canonical.longest + 15;
+  for (size_t i = end; i-- > begin;) {
     const unsigned lane = static_cast<unsigned>(i & (lanes - 1));
-    const unsigned s = symbols[i];
-    const uint32_t length = table.high[s] & 15u;
-    uint32_t bits = held[lane], count = counts[lane];
+    const uint32_t entry = table.entries[symbols[i]], length = entry >> 16;
+    uint32_t bits = state.held[lane], count = state.count[lane];
     // The word is stored in any case and kept when it is due: no branch. There is room below (block_bound).
     const uint32_t due = count + length > most;
     store_u16(at - 2, static_cast<uint16_t>(bits));
     at -= 2 * due;
     bits >>= 16 * due;
     count -= 16 * due;
-    held[lane] = bits | static_cast<uint32_t>(table.codes[s]) << count;
-    counts[lane] = static_cast<uint8_t>(count + length);
+    state.held[lane] = bits | (entry & 0xffff) << count;
+    state.count[lane] = count + length;
   }
-  for (unsigned lane = lanes; lane-- > 0;) store_u16(at -= 2, static_cast<uint16_t>(held[lane]));
+  return at;
+}
+
+// nullptr when a symbol has no code.
+uint8_t* encode_huffman(CpuLevel level, const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes,
+                        uint8_t* end) noexcept {
+  uint8_t sums[kMaxLanes] = {}, counts[kMaxLanes];
+  size_t whole = 0, summed = 0;  // symbols of whole rounds that vectors take
+  bool all = true;
+#if DC_X86
+  if (level != CpuLevel::scalar && lanes >= 8) {
+    const bool narrow = table.model.alphabet <= 32;
+    whole = n - n % lanes;
+    summed = narrow ? n - n % kMaxLanes : whole;
+    all = narrow ? sum_short_lengths_avx2(table, symbols, summed, lanes, sums)
+                 : sum_lengths_avx2(table, symbols, summed, lanes, sums);
+  }
+#endif
+  (void)level;
+  if (!all || !sum_lengths(table, symbols, summed, n, lanes, sums)) return nullptr;
+  final_counts(table, symbols, n, lanes, sums, counts);
+  HuffmanLanes state = {};
+  for (unsigned lane = 0; lane < lanes; lane++) state.count[lane] = counts[lane];
+  uint8_t* at = huffman_symbols(table, symbols, whole, n, lanes, state, end);
+#if DC_X86
+  if (whole) at = huffman_rounds_avx2(table, symbols, whole, lanes, state, at);
+#endif
+  for (unsigned lane = lanes; lane-- > 0;) store_u16(at -= 2, static_cast<uint16_t>(state.held[lane]));
   return at;
 }
 
@@ -136,23 +170,30 @@ size_t first_unknown(const EncodeTable& table, const uint8_t* symbols, size_t n)
   return i;
 }
 
-uint8_t* encode_rans(const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes,
+uint8_t* encode_rans(CpuLevel level, const EncodeTable& table, const uint8_t* symbols, size_t n, unsigned lanes,
                      uint8_t* end) noexcept {
   uint32_t state[kMaxLanes];
   for (unsigned lane = 0; lane < lanes; lane++) state[lane] = kRansLowerBound;
+  size_t whole = 0;  // symbols of whole rounds that vectors take
+#if DC_X86
+  if (level != CpuLevel::scalar && lanes >= 8) whole = n - n % lanes;
+#endif
+  (void)level;
   uint8_t* at = end;
-  for (size_t i = n; i-- > 0;) {
+  for (size_t i = n; i-- > whole;) {
     const unsigned lane = static_cast<unsigned>(i & (lanes - 1));
-    const unsigned s = symbols[i];
-    const uint32_t f = table.model.frequencies[s];
+    const uint32_t f = table.entries[symbols[i]] & 0xffff, start = table.entries[symbols[i]] >> 16;
     uint32_t x = state[lane];
     // The state after must be below 2^32: x < f * 2^32 / kCodeSpace.
     const uint32_t due = x >= static_cast<uint64_t>(f) << (32 - kMaxCodeLength);
     store_u16(at - 2, static_cast<uint16_t>(x));
     at -= 2 * due;
     x >>= 16 * due;
-    state[lane] = x / f * kCodeSpace + x % f + table.starts[s];
+    state[lane] = x / f * kCodeSpace + x % f + start;
   }
+#if DC_X86
+  if (whole) at = rans_rounds_avx2(table.entries, symbols, whole, lanes, state, at);
+#endif
   for (unsigned lane = lanes; lane-- > 0;) store_u32(at -= 4, state[lane]);
   return at;
 }
@@ -193,8 +234,8 @@ Result encode_block(const Job& job, const EncodeTable& table, const uint8_t* sym
   } else
 #endif
   {
-    begin = mode == CodeMode::rans ? encode_rans(table, symbols, n, lanes, end)
-                                   : encode_huffman(table, symbols, n, lanes, end);
+    begin = mode == CodeMode::rans ? encode_rans(job.level, table, symbols, n, lanes, end)
+                                   : encode_huffman(job.level, table, symbols, n, lanes, end);
   }
   if (!begin) return fail(Status::value, first_unknown(table, symbols, n));
   *bytes = static_cast<size_t>(end - begin);

@@ -4,15 +4,14 @@
 
 namespace dc {
 
-// What encode_block looks up: made once for a stream, read by every thread. About 13 KiB: not for the stack.
+// What encode_block looks up: made once for a stream, read by every thread. About 4 KiB.
 struct EncodeTable {
   Model model;
-  CanonicalCode canonical;                 // huffman
-  uint16_t codes[kMaxAlphabet];            // huffman: the code, right-aligned; of a symbol not in use: 0
-  alignas(64) uint8_t low[kMaxAlphabet];   // huffman: low 8 bits of the code
-  alignas(64) uint8_t high[kMaxAlphabet];  // huffman: length | high 4 bits of the code << 4
-  uint16_t starts[kMaxAlphabet];           // rans
-  alignas(64) bool in_use[kMaxAlphabet];   // symbols that the model can code
+  CanonicalCode canonical;                     // huffman
+  alignas(64) uint32_t entries[kMaxAlphabet];  // huffman: code | length << 16, rans: frequency | start << 16; else 0
+  alignas(64) uint8_t low[kMaxAlphabet];       // huffman: low 8 bits of the code
+  alignas(64) uint8_t high[kMaxAlphabet];      // huffman: length | high 4 bits of the code << 4
+  alignas(64) bool in_use[kMaxAlphabet];       // symbols that the model can code
 };
 
 // The model is valid (build_model). Status::huffman otherwise.

@@ -156,8 +156,7 @@ DC_TARGET_AVX512 static DC_ALWAYS_INLINE uint8_t* rans_step(const uint32_t* slot
 
 DC_TARGET_AVX512 static DC_ALWAYS_INLINE uint8_t* rans_rounds(const EncodeTable& table, const uint8_t* symbols,
                                                               size_t n, uint8_t* at, int registers, int near) {
-  alignas(64) uint32_t slots[kMaxAlphabet];
-  for (unsigned s = 0; s < kMaxAlphabet; s++) slots[s] = table.model.frequencies[s] | (uint32_t)table.starts[s] << 16;
+  const uint32_t* slots = table.entries;
   const __m512i near_0 = _mm512_load_si512(slots), near_1 = _mm512_load_si512(slots + 16);
   const unsigned lanes = 16 * (unsigned)registers;
   __m512i state[4];
