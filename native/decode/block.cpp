@@ -160,13 +160,17 @@ bool decode_huffman(CpuLevel level, const DecodeTable& table, const uint8_t* pay
   (void)level;
   Words words{payload, payload + bytes};
   HuffmanLanes state = {};
+  size_t done = 0;
 #if DC_X86
-  const size_t done = level != CpuLevel::scalar && lanes >= 8
-                          ? huffman_rounds_avx2(table, words, state, lanes, out, n)
-                          : decode_huffman_rounds(table, words, state, lanes, out, n);
-#else
-  const size_t done = decode_huffman_rounds(table, words, state, lanes, out, n);
+  if (level != CpuLevel::scalar && lanes >= 16 && table.canonical.used <= kHuffmanNear) {
+    done = huffman_near_rounds_avx2(table, words, state, lanes, out, n);
+  } else if (level != CpuLevel::scalar && lanes >= 8) {
+    done = huffman_rounds_avx2(table, words, state, lanes, out, n);
+  } else
 #endif
+  {
+    done = decode_huffman_rounds(table, words, state, lanes, out, n);
+  }
   return decode_huffman_rest(table, words, state, lanes, out, done, n) && huffman_ends_clean(words, state, lanes);
 }
 
