@@ -1,10 +1,13 @@
 // Bytes of AlexNet and VGG-16 at the paper's densities (Han, Mao, Dally 2016, tables 4 and 5), layer by layer, against (1) the paper's own
 // recipe on the same weights: k-means from a linear start (256 clusters conv, 32 fc), gaps of 4 bits (AlexNet) or 5 with filler zeros,
-// Huffman codes for both, where tables cost the paper nothing; (2) xz -9e over the smaller fixed-width packing of our codes (bit mask or
-// gaps). Our side is one .dcz file a layer, header and all, shared by `ecsq` with the paper's squared error as its budget.
+// Huffman codes for both, where tables cost the paper nothing; (2) xz -9e over the best fixed-width packing of our codes (support/packing.ts).
+// Our side is one .dcz file a layer, header and all, shared by `ecsq` with the paper's squared error as its budget; and the whole net in one
+// file, by budgets and by one lambda at the paper recipe's summed error. `limit` is Shannon's lower bound at each layer's squared error with
+// the positions at their entropy: no quantizer of any kind takes less.
+// SIZES_FILES=a.dcz:b.dcz adds whole files (real nets, from `deepcompress demo`), each against xz over the same tensors; SIZES_NETS=0 does only those.
 // Weights are generalized Gaussian of shape 1.2 with 1e-5 of them at 10 to 40 standard deviations: real nets are not in this repository.
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { openArchive } from '../src/archive'
 import { machine } from '../src/bench/timing'
 import { generate } from '../src/bench/workload'
 import { ArchiveWriter } from '../src/container/writer'
@@ -15,6 +18,8 @@ import { pruneSync } from '../src/prune/prune'
 import { assignSync } from '../src/quantize/assign'
 import { ecsqSync } from '../src/quantize/ecsq'
 import { kmeans1dSync } from '../src/quantize/kmeans'
+import type { QuantizedTensor } from '../src/tensor'
+import { bestPacking, otherBytes, xzBytes, xzRawBytes } from './support/packing'
 
 type Layer = [name: string, shape: number[], density: number]
 interface Net {
@@ -81,27 +86,6 @@ function huffmanBits(symbols: Uint8Array): number {
   return bits
 }
 
-/** Values of `bits` bits, one after the other. */
-function pack(values: Uint8Array, bits: number): Uint8Array {
-  const out = new Uint8Array(Math.ceil((values.length * bits) / 8))
-  let held = 0
-  let have = 0
-  let at = 0
-  for (const value of values) {
-    held |= value << have
-    for (have += bits; have >= 8; have -= 8) {
-      out[at++] = held
-      held >>>= 8
-    }
-  }
-  if (have > 0) out[at] = held
-  return out
-}
-
-function xzBytes(...parts: Uint8Array[]): number {
-  return execFileSync('xz', ['-9e', '-c'], { input: Buffer.concat(parts), maxBuffer: 1 << 30 }).length
-}
-
 function fileBytes(tensors: EncodedTensor[]): number {
   const writer = new ArchiveWriter(fastCrc32c)
   for (const tensor of tensors) writer.add(tensor)
@@ -111,6 +95,27 @@ function fileBytes(tensors: EncodedTensor[]): number {
 }
 
 const FORCE = { force: true } as const
+
+/** Differential entropy of the values that are kept, in bits: generalized Gaussian of shape 1.2, its density cut below the threshold. */
+function keptEntropy(values: Float32Array, share: number): number {
+  const scale = 0.01 / Math.sqrt(1.32934 / 1.12879) // Gamma(3 / 1.2), Gamma(1 / 1.2)
+  let sum = 0
+  let count = 0
+  for (const value of values) {
+    if (Math.abs(value) >= 0.09) continue // an outlier
+    sum += (Math.abs(value) / scale) ** 1.2
+    count++
+  }
+  return Math.log2(share) + Math.log2(2 * scale * 0.94066) + (sum / count) * Math.LOG2E
+}
+
+/** Bits of Shannon's lower bound for `kept` values of this entropy at this squared error, and of their positions. */
+function limitBits(kept: number, share: number, entropy: number, squaredError: number): number {
+  const places = (kept * (-share * Math.log2(share) - (1 - share) * Math.log2(1 - share))) / share
+  return places + kept * (entropy - 0.5 * Math.log2((2 * Math.PI * Math.E * squaredError) / kept))
+}
+
+const share = (bytes: number, other: number) => `${((100 * bytes) / other).toFixed(1)} %`
 
 function measureLayer(net: Net, [name, shape, density]: Layer, seed: number) {
   const count = shape.reduce((a, b) => a * b, 1)
@@ -139,63 +144,161 @@ function measureLayer(net: Net, [name, shape, density]: Layer, seed: number) {
   const tensor = { name, shape, mask, kept, codes, codebook: best.centroids }
   const encoded = encodeTensorSync(tensor)
   const bytes = fileBytes([encoded])
-
-  const codeBits = Math.max(1, Math.ceil(Math.log2(used)))
-  const packed = pack(codes, codeBits)
-  const gaps = encodeRelativeIndexSync({ mask, length: count, codes }, { indexBits: net.indexBits }, FORCE)
-  const codebook = new Uint8Array(best.centroids.buffer, best.centroids.byteOffset, 4 * used)
-  const xz = Math.min(
-    xzBytes(packed, new Uint8Array(mask.buffer, mask.byteOffset, mask.byteLength), codebook),
-    xzBytes(pack(gaps.entries, Math.ceil(Math.log2(used + 1))), pack(gaps.gaps, net.indexBits), codebook),
-  )
+  const packed = bestPacking(tensor, count)
+  const others = otherBytes(packed.parts)
+  const limit = Math.ceil(limitBits(kept, kept / count, keptEntropy(compact, kept / count), paper.inertia) / 8)
   const row = {
     net: net.name,
     name,
     weights: count,
     kept,
     clusters: used,
+    layout: encoded.descriptor.layout,
     bytes,
+    payloadBytes: encoded.payload.length,
+    limitBytes: limit,
     paperBytes,
-    xzBytes: xz,
+    packing: packed.name,
+    xzBytes: packed.xz,
+    xzRawBytes: xzRawBytes(packed.parts),
+    zstdBytes: others.zstd,
+    brotliBytes: others.brotli,
     error,
     paperError: paper.inertia,
     paperUsed: paper.used,
   }
-  const share = (other: number) => `${((100 * bytes) / other).toFixed(1)} %`
   console.log(
-    `${net.name} ${name}: ${bytes} bytes, ${share(paperBytes)} of the paper's recipe (${paperBytes}), ${share(xz)} of xz (${xz}); ` +
+    `${net.name} ${name}: ${bytes} bytes (${row.layout}), ${share(bytes, paperBytes)} of the paper's recipe (${paperBytes}), ` +
+      `${share(bytes, packed.xz)} of xz (${packed.xz}: ${packed.name}), zstd ${others.zstd}, brotli ${others.brotli}, limit ${limit}; ` +
       `${used} clusters, error ${(error / paper.inertia).toFixed(4)} of its ${paper.used} clusters'`,
   )
-  return { row, encoded }
+  return { row, encoded, parts: packed.parts, compact, tensor }
+}
+
+/** The largest lambda, to about 1 %, whose squared error over all layers is within the budget; its tensors. */
+function oneLambda(layers: { compact: Float32Array; tensor: QuantizedTensor }[], budget: number) {
+  const kept = layers.reduce((sum, { compact }) => sum + compact.length, 0)
+  const errorAt = (lambda: number) =>
+    layers.reduce((sum, { compact }) => sum + ecsqSync(compact, { clusters: 255, lambda }, FORCE).squaredError, 0)
+  let [low, high] = [(0.5 * budget) / kept, (4 * budget) / kept]
+  for (let i = 0; i < 8; i++) {
+    const middle = Math.sqrt(low * high)
+    if (errorAt(middle) <= budget) low = middle
+    else high = middle
+  }
+  let error = 0
+  const tensors = layers.map(({ compact, tensor }) => {
+    const { centroids, codes, squaredError } = ecsqSync(compact, { clusters: 255, lambda: low }, FORCE)
+    error += squaredError
+    return encodeTensorSync({ ...tensor, codes, codebook: centroids })
+  })
+  return { lambda: low, error, tensors }
 }
 
 const rows: object[] = []
 const totals: object[] = []
-let failed = false
-for (const net of NETS) {
-  const tensors: EncodedTensor[] = []
+const files: object[] = []
+const notReached: string[] = []
+
+function measureNet(net: Net) {
+  const biases: EncodedTensor[] = []
+  const biasFloats: Uint8Array[] = []
   let weights = 0
-  net.layers.forEach((layer, i) => {
-    const { row, encoded } = measureLayer(net, layer, 100 * net.indexBits + i)
+  const layers = net.layers.map((layer, i) => {
+    const measured = measureLayer(net, layer, 100 * net.indexBits + i)
+    const { row } = measured
     rows.push(row)
-    if (row.bytes >= row.paperBytes || row.bytes >= row.xzBytes) failed = true
+    for (const [other, size] of [
+      ['the paper', row.paperBytes],
+      ['xz', row.xzBytes],
+    ] as const) {
+      if (row.bytes >= size) notReached.push(`${net.name} ${row.name}: ${row.bytes} bytes, ${other} ${size}`)
+    }
     const outputs = layer[1][0]!
     const bias = generate({ count: outputs, shape: 1.2, deviation: 0.01, outliers: 0, seed: 1000 + i })
-    tensors.push(encoded, encodeTensorSync({ name: `${layer[0]}.bias`, shape: [outputs], values: bias }))
+    biases.push(encodeTensorSync({ name: `${layer[0]}.bias`, shape: [outputs], values: bias }))
+    biasFloats.push(new Uint8Array(bias.buffer))
     weights += row.weights + outputs
+    return measured
   })
-  const bytes = fileBytes(tensors)
-  const ratio = (4 * weights) / bytes
-  totals.push({ net: net.name, weights, bytes, ratio, paperRatio: net.paperRatio })
+  const budget = layers.reduce((sum, { row }) => sum + row.paperError, 0)
+  const bytes = fileBytes([...layers.map(({ encoded }) => encoded), ...biases])
+  const xz = xzBytes([...layers.flatMap(({ parts }) => parts), ...biasFloats])
+  const limit =
+    layers.reduce((sum, { row }) => sum + row.limitBytes, 0) + biases.reduce((a, b) => a + b.payload.length, 0)
+  const lambda = oneLambda(layers, budget)
+  const lambdaBytes = fileBytes([...lambda.tensors, ...biases])
+  const ratio = (size: number) => (4 * weights) / size
+  totals.push({
+    net: net.name,
+    weights,
+    bytes,
+    ratio: ratio(bytes),
+    xzBytes: xz,
+    limitRatio: ratio(limit),
+    lambda: lambda.lambda,
+    lambdaBytes,
+    lambdaRatio: ratio(lambdaBytes),
+    lambdaErrorShare: lambda.error / budget,
+    paperRatio: net.paperRatio,
+  })
   console.log(
-    `${net.name} with biases: ${bytes} bytes of ${4 * weights}, ${ratio.toFixed(2)}x (the paper says ${net.paperRatio}x)`,
+    `${net.name} with biases: ${bytes} bytes of ${4 * weights}, ${ratio(bytes).toFixed(2)}x (the paper says ${net.paperRatio}x; limit ` +
+      `${ratio(limit).toFixed(2)}x; xz ${xz}); one lambda ${lambdaBytes} bytes, ${ratio(lambdaBytes).toFixed(2)}x at ` +
+      `${(lambda.error / budget).toFixed(4)} of the summed error`,
   )
-  if (ratio < net.paperRatio) failed = true
+  if (ratio(bytes) < net.paperRatio) notReached.push(`${net.name}: ${ratio(bytes).toFixed(2)}x by budgets a layer`)
+  if (ratio(lambdaBytes) < net.paperRatio)
+    notReached.push(`${net.name}: ${ratio(lambdaBytes).toFixed(2)}x by one lambda`)
 }
-const day = new Date().toISOString().slice(0, 10)
-mkdirSync('bench/results', { recursive: true })
-writeFileSync(
-  `bench/results/${day}-sizes.json`,
-  `${JSON.stringify({ machine: machine(), nets: totals, layers: rows }, null, 1)}\n`,
-)
-if (failed) console.log('NOT REACHED: a layer or a net above is not smaller than it has to be')
+
+/** A whole file as it is, encoded again by today's encoder, and xz over the best packing of each of its tensors together. */
+async function measureFile(path: string) {
+  const archive = await openArchive(path)
+  const tensors: EncodedTensor[] = []
+  const parts: Uint8Array[] = []
+  for (const [name, { shape, layout, elements }] of archive.tensors) {
+    if (layout === 'raw' || layout === 'zero') {
+      const values = await archive.decode(name)
+      tensors.push(encodeTensorSync({ name, shape, values }))
+      parts.push(new Uint8Array(values.buffer))
+      continue
+    }
+    const tensor = await archive.decodeShared(name)
+    tensors.push(encodeTensorSync(tensor))
+    parts.push(...bestPacking(tensor, elements).parts)
+  }
+  const bytes = fileBytes(tensors)
+  const payloadBytes = tensors.reduce((sum, { payload }) => sum + payload.length, 0)
+  const [xz, others] = [xzBytes(parts), otherBytes(parts)]
+  const name = path.split('/').at(-1)!
+  files.push({
+    name,
+    givenBytes: archive.byteLength,
+    bytes,
+    payloadBytes,
+    xzBytes: xz,
+    xzRawBytes: xzRawBytes(parts),
+    ...others,
+  })
+  console.log(
+    `${name}: ${bytes} bytes (container ${bytes - payloadBytes}; the file has ${archive.byteLength}), ${share(bytes, xz)} of xz (${xz}), ` +
+      `zstd ${others.zstd}, brotli ${others.brotli}`,
+  )
+  if (bytes >= xz) notReached.push(`${name}: ${bytes} bytes, xz ${xz}`)
+  archive.dispose()
+}
+
+async function main() {
+  for (const path of (process.env.SIZES_FILES ?? '').split(':')) if (path) await measureFile(path)
+  if (process.env.SIZES_NETS !== '0') for (const net of NETS) measureNet(net)
+  const day = new Date().toISOString().slice(0, 10)
+  mkdirSync('bench/results', { recursive: true })
+  writeFileSync(
+    `bench/results/${day}-sizes.json`,
+    `${JSON.stringify({ machine: machine(), nets: totals, layers: rows, files }, null, 1)}\n`,
+  )
+  for (const line of notReached) console.log(`NOT REACHED: ${line}`)
+}
+
+void main()
