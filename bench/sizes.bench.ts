@@ -5,6 +5,7 @@
 // file, by budgets and by one lambda at the paper recipe's summed error. `limit` is Shannon's lower bound at each layer's squared error with
 // the positions at their entropy: no quantizer of any kind takes less.
 // SIZES_FILES=a.dcz:b.dcz adds whole files (real nets, from `deepcompress demo`), each against xz over the same tensors; SIZES_NETS=0 does only those.
+// SIZES_MOST=600000 leaves out larger layers, and with them the totals: minutes instead of an hour.
 // Weights are generalized Gaussian of shape 1.2 with 1e-5 of them at 10 to 40 standard deviations: real nets are not in this repository.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { openArchive } from '../src/archive'
@@ -195,6 +196,9 @@ function oneLambda(layers: { compact: Float32Array; tensor: QuantizedTensor }[],
   return { lambda: low, error, tensors }
 }
 
+/** Layers of more weights are left out, and then there are no totals. */
+const MOST = Number(process.env.SIZES_MOST ?? Number.POSITIVE_INFINITY)
+
 const rows: object[] = []
 const totals: object[] = []
 const files: object[] = []
@@ -204,7 +208,8 @@ function measureNet(net: Net) {
   const biases: EncodedTensor[] = []
   const biasFloats: Uint8Array[] = []
   let weights = 0
-  const layers = net.layers.map((layer, i) => {
+  const layers = net.layers.flatMap((layer, i) => {
+    if (layer[1].reduce((a, b) => a * b, 1) > MOST) return []
     const measured = measureLayer(net, layer, 100 * net.indexBits + i)
     const { row } = measured
     rows.push(row)
@@ -219,8 +224,9 @@ function measureNet(net: Net) {
     biases.push(encodeTensorSync({ name: `${layer[0]}.bias`, shape: [outputs], values: bias }))
     biasFloats.push(new Uint8Array(bias.buffer))
     weights += row.weights + outputs
-    return measured
+    return [measured]
   })
+  if (layers.length < net.layers.length) return
   const budget = layers.reduce((sum, { row }) => sum + row.paperError, 0)
   const bytes = fileBytes([...layers.map(({ encoded }) => encoded), ...biases])
   const xz = xzBytes([...layers.flatMap(({ parts }) => parts), ...biasFloats])
@@ -293,9 +299,10 @@ async function main() {
   for (const path of (process.env.SIZES_FILES ?? '').split(':')) if (path) await measureFile(path)
   if (process.env.SIZES_NETS !== '0') for (const net of NETS) measureNet(net)
   const day = new Date().toISOString().slice(0, 10)
+  const part = Number.isFinite(MOST) || process.env.SIZES_NETS === '0' ? '-small' : ''
   mkdirSync('bench/results', { recursive: true })
   writeFileSync(
-    `bench/results/${day}-sizes.json`,
+    `bench/results/${day}-sizes${part}.json`,
     `${JSON.stringify({ machine: machine(), nets: totals, layers: rows, files }, null, 1)}\n`,
   )
   for (const line of notReached) console.log(`NOT REACHED: ${line}`)
