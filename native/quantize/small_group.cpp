@@ -203,7 +203,9 @@ bool SmallGroup::lay_out(CpuLevel level, const float* values, size_t count) noex
   scale_ = bits_float(scale_bits_);
   const unsigned shift = 23 - bits_;
   side_ = step_of(bits_float(largest), scale_, scale_bits_, shift) + 1;
-  if (side_ > std::min(kOctaves << bits_, kMostCells / 2)) return false;
+  // More clusters want more places far out than there are.
+  const uint32_t octaves = clusters_ > 16 ? kOctaves / 2 : kOctaves;
+  if (side_ > std::min(octaves << bits_, kMostCells / 2)) return false;
   done = 0;
 #if DC_X86
   if (level >= CpuLevel::avx512) {
