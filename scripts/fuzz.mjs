@@ -1,11 +1,13 @@
 // npm run fuzz -- <seconds> [target...]: builds the libFuzzer targets (clang, ASan + UBSan; without a clang that has libFuzzer, g++ and
 // a blind driver of our own, test/support/fuzz_main.cpp, and it says so) and runs each for that many seconds from the
 // committed corpus; new inputs go to a temporary folder. The target `file` runs twice: in the production build, where its mutator makes
-// checksums right again, and in a build that does not compare them. Ends with the executions of each target and `N findings`.
+// checksums right again, and in a build that does not compare them. `differential` (test/fuzz/differential.mjs: native against
+// TypeScript, in Node) comes last: it also reads every file that the two runs of `file` found worth keeping. Ends with the executions of each target and `N findings`.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { buildJavaScript, buildNative } from './build.mjs'
 import { root, run } from './support.mjs'
 
 const [seconds = '20', ...wanted] = process.argv.slice(2)
@@ -44,8 +46,14 @@ const all = readdirSync(path.join(root, 'test/fuzz'))
   .filter((name) => name.endsWith('.cpp'))
   .map((name) => name.slice(0, -4))
 const targets = all.filter((name) => wanted.length === 0 || wanted.includes(name))
+const differential = wanted.length === 0 || wanted.includes('differential')
+const unknown = wanted.filter((name) => name !== 'differential' && !all.includes(name))
+if (unknown.length > 0) {
+  console.error(`no target ${unknown.join(', ')}; there are ${all.join(', ')}, differential`)
+  process.exit(2)
+}
 const runs = targets.map((target) => ({ target, folder: plainFolder }))
-build(plainFolder, [])
+if (targets.length > 0) build(plainFolder, [])
 if (targets.includes('file')) {
   build(openFolder, ['-DDC_FUZZ_NO_CHECKSUMS=ON'])
   runs.push({ target: 'file', folder: openFolder })
@@ -53,6 +61,8 @@ if (targets.includes('file')) {
 
 let executions = 0
 let findings = 0
+/** What the runs of `file` added to their corpora. */
+const found = []
 for (const { target, folder } of runs) {
   const fresh = mkdtempSync(path.join(os.tmpdir(), `deep-compression-fuzz-${target}-`))
   const corpus = path.join(root, 'test/fuzz/corpus', target)
@@ -64,11 +74,29 @@ for (const { target, folder } of runs) {
     '-timeout=60',
     '-rss_limit_mb=1024',
   ]
+  const seeds = [
+    path.join(fresh, 'new'),
+    corpus,
+    ...(target === 'file' ? [path.join(root, 'test/format/golden/1.0')] : []),
+  ]
+  if (target === 'file') found.push(path.join(fresh, 'new'))
   const done = spawnSync(
     path.join(root, folder, `fuzz_${target}`),
-    [...flags, `-artifact_prefix=${fresh}/`, path.join(fresh, 'new'), ...(existsSync(corpus) ? [corpus] : [])],
+    [...flags, `-artifact_prefix=${fresh}/`, ...seeds.filter((seed) => existsSync(seed))],
     { encoding: 'utf8', maxBuffer: 1 << 28 },
   )
+  report(`${target}${folder === openFolder ? ' (checksums off)' : ''}`, done, fresh)
+}
+if (differential) {
+  buildNative()
+  buildJavaScript()
+  const fresh = mkdtempSync(path.join(os.tmpdir(), 'deep-compression-fuzz-differential-'))
+  const script = path.join(root, 'test/fuzz/differential.mjs')
+  const done = spawnSync(process.execPath, [script, seconds, fresh, ...found], { encoding: 'utf8', maxBuffer: 1 << 28 })
+  report('differential', done, fresh)
+}
+
+function report(name, done, fresh) {
   const count = Number(/number_of_executed_units: (\d+)/.exec(done.stderr)?.[1] ?? 0)
   executions += count
   if (done.status !== 0 || count === 0) {
@@ -76,7 +104,7 @@ for (const { target, folder } of runs) {
     console.log(done.stderr.slice(-4000))
   }
   const state = done.status === 0 ? 'nothing found' : `FOUND, see ${fresh}`
-  console.log(`${target}${folder === openFolder ? ' (checksums off)' : ''}: ${count} executions, ${state}`)
+  console.log(`${name}: ${count} executions, ${state}`)
 }
 console.log(`${executions} executions, ${findings} findings`)
 process.exit(findings === 0 ? 0 : 1)

@@ -2,14 +2,20 @@ import * as assert from './assert.js'
 import { layerReport } from './container/layer-report.js'
 import { SECTION_PAYLOAD, type TensorDescriptor } from './container/layout.js'
 import { type Limits, resolveLimits } from './container/limits.js'
-import { type ByteSource, type ParsedArchive, readArchive, readSection, sectionName } from './container/reader.js'
+import {
+  type ByteSource,
+  inFile,
+  type ParsedArchive,
+  readArchive,
+  readSection,
+  sectionName,
+} from './container/reader.js'
 import { type Saved, type SaveOptions, saveFile } from './container/save.js'
 import {
   type DecodeOptions,
   decodeQuantized,
   decodeTensor,
   fastCrc32c,
-  inFile,
   verifyArchive,
   verifyTensor,
 } from './decode/decode.js'

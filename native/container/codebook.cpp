@@ -101,7 +101,7 @@ void write_codebook(const float* values, unsigned count, CodebookForm form, uint
 
 static Result read_delta(const TensorDescriptor& d, const uint8_t* bytes, float* values) noexcept {
   if (d.codebook_bytes < 5 || bytes[4] > 32 || d.codebook_bytes != delta_bytes(d.clusters, bytes[4])) {
-    return fail(Status::value, 4);
+    return fail(Status::value);
   }
   const unsigned width = bytes[4];
   uint64_t key = load_u32(bytes);
@@ -111,13 +111,13 @@ static Result read_delta(const TensorDescriptor& d, const uint8_t* bytes, float*
     uint64_t step = 0;
     for (unsigned b = 0; b < width; b++, bit++) step |= static_cast<uint64_t>(bytes[bit / 8] >> (bit % 8) & 1) << b;
     key += step + 1;
-    if (key > 0xffffffffu) return fail(Status::value, bit / 8);
+    if (key > 0xffffffffu) return fail(Status::value);
     values[i] = value_of(static_cast<uint32_t>(key));
   }
   for (; bit < 8 * d.codebook_bytes; bit++) {
-    if (bytes[bit / 8] >> (bit % 8) & 1) return fail(Status::value, bit / 8);
+    if (bytes[bit / 8] >> (bit % 8) & 1) return fail(Status::value);
   }
-  return delta_width(values, d.clusters) == width ? Result{} : fail(Status::value, 4);
+  return delta_width(values, d.clusters) == width ? Result{} : fail(Status::value);
 }
 
 Result read_codebook(const TensorDescriptor& d, const uint8_t* bytes, bool allow_nonfinite, float* values) noexcept {

@@ -148,9 +148,8 @@ bool read_coded(Cursor& c, TensorDescriptor& d) noexcept {
   return c.varint(d.code_entropy_bits) && (!index || c.varint(d.index_entropy_bits));
 }
 
-// DCZ-30 to DCZ-34
-Result read_tensor(Cursor& c, const Limits& limits, TensorEntry& t) noexcept {
-  const uint64_t start = c.at();
+// DCZ-30 to DCZ-34; `start`: of the entry, which errors name (DCZ-06).
+Result read_tensor(Cursor& c, const Limits& limits, uint64_t start, TensorEntry& t) noexcept {
   uint64_t v, product = 1;
   bool empty = false;
   if (!c.u8_in(0, kRankMost, v)) return fail(Status::structure, start);
@@ -165,7 +164,7 @@ Result read_tensor(Cursor& c, const Limits& limits, TensorEntry& t) noexcept {
   }
   t.d.elements = empty ? 0 : product;
   if (t.d.elements > limits.elements) return fail(Status::limit, start);
-  if (!c.u8_in(0, kLayouts - 1, v)) return fail(Status::structure, c.at());
+  if (!c.u8_in(0, kLayouts - 1, v)) return fail(Status::structure, start);
   t.d.layout = static_cast<Layout>(v);
   bool fine = true;
   if (t.d.layout == Layout::raw) {
@@ -266,13 +265,13 @@ Result read_header(CpuLevel level, const uint8_t* file, uint64_t size, const Lim
   h.metadata_pairs = load_u32(counts + 4);
   if (load_u32(counts + 12)) return fail(Status::structure, kPreambleBytes + 12);
   for (size_t at = 16; at < 40; at += 8) {
-    if (load_u64(counts + at) > kWholeMost) return fail(Status::structure, kPreambleBytes + at + 8);
+    if (load_u64(counts + at) > kWholeMost) return fail(Status::structure, kPreambleBytes + at);
   }
-  if (tensors > limits.tensors || h.metadata_pairs > limits.metadata || sections > limits.sections) {
-    return fail(Status::limit, kPreambleBytes);
-  }
-  if (dense % 4) return fail(Status::structure, c.at());
-  if (dense / 4 > limits.total_elements) return fail(Status::limit, kPreambleBytes);
+  if (tensors > limits.tensors) return fail(Status::limit, kPreambleBytes);
+  if (h.metadata_pairs > limits.metadata) return fail(Status::limit, kPreambleBytes + 4);
+  if (sections > limits.sections) return fail(Status::limit, kPreambleBytes + 8);
+  if (dense % 4) return fail(Status::structure, kPreambleBytes + 24);
+  if (dense / 4 > limits.total_elements) return fail(Status::limit, kPreambleBytes + 24);
   result = read_metadata(c, h.metadata_pairs);
   if (!result) return result;
   // A tensor entry has at least 4 bytes, a section entry 7.
@@ -287,7 +286,7 @@ Result read_header(CpuLevel level, const uint8_t* file, uint64_t size, const Lim
     if (!c.name(name, name_size)) return fail(Status::structure, start);
     t.name_at = start + 1;
     t.name_bytes = static_cast<uint8_t>(name_size);
-    result = read_tensor(c, limits, t);
+    result = read_tensor(c, limits, start, t);
     if (!result) return result;
     elements += t.d.elements;  // each at most limits.elements and the sum at most dense / 4: no overflow
     if (t.d.layout != Layout::raw) found_entries += t.d.kept + t.d.extra_gaps;

@@ -287,8 +287,11 @@ Result stored_values(const Job& job, const TensorDescriptor& d, const uint8_t* p
   const Result result = parallel(job, blocks, [&](size_t b, unsigned) {
     const uint64_t begin = b * kBlockElements, end = count - begin < kBlockElements ? count : begin + kBlockElements;
     for (uint64_t i = begin; i < end; i++) out[i] = bits_float(load_u32(payload + 4 * (first + i)));
-    const bool fine = options.allow_nonfinite || all_finite(out + begin, end - begin);
-    results[b] = fine ? Result{} : fail(Status::value, 4 * (first + begin));
+    results[b] = Result{};
+    if (options.allow_nonfinite || all_finite(out + begin, end - begin)) return;
+    uint64_t odd = begin;
+    while (all_finite(out + odd, 1)) odd++;
+    results[b] = fail(Status::value, 4 * (first + odd));
   });
   return result ? first_failure(results) : result;
 }
@@ -312,9 +315,10 @@ Result open_planes(const TensorDescriptor& d, const uint8_t* payload, uint64_t s
   Cursor c = {payload, at, size};
   uint64_t body = 0;
   for (uint64_t b = 0; b < blocks; b++) {
+    const uint64_t entry = c.at;
     places[b].at = body;
     for (uint64_t& bytes : places[b].bytes) {
-      if (!read_varint(c, bytes) || bytes > size - body) return fail(Status::structure, c.at);
+      if (!read_varint(c, bytes) || bytes > size - body) return fail(Status::structure, entry);
       body += bytes;
     }
   }

@@ -51,12 +51,13 @@ export function resolveLimits(limits?: Partial<Limits>): Readonly<Limits> {
   return Object.freeze(resolved)
 }
 
-/** Throws `ERR_DC_LIMIT`, naming the limit, what was declared and what is allowed. */
-export function checkLimit(limits: Limits, limit: keyof Limits, declared: number, what: string): void {
+/** Throws `ERR_DC_LIMIT`, naming the limit, what was declared (`offset`: at which byte of the file) and what is allowed. */
+export function checkLimit(limits: Limits, limit: keyof Limits, declared: number, what: string, offset?: number): void {
   const allowed = limits[limit]
   if (declared <= allowed) return
   throw new DeepCompressionError('LIMIT', `${what}: ${declared} exceeds ${limit} = ${allowed}`, {
     section: 'header',
+    ...(offset === undefined ? {} : { offset }),
     limit,
     declared,
     allowed,

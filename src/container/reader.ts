@@ -135,7 +135,7 @@ export function parsePreamble(bytes: Uint8Array, actualBytes: number, limits: Li
   if (headerBytes < HEADER_BYTES_LEAST || PREAMBLE_BYTES + headerBytes + FOOTER_BYTES > fileBytes) {
     throw refuse('STRUCTURE', 'preamble', PREAMBLE.headerLength, `a header of ${headerBytes} bytes cannot be`)
   }
-  checkLimit(limits, 'maxHeaderBytes', headerBytes, 'header bytes')
+  checkLimit(limits, 'maxHeaderBytes', headerBytes, 'header bytes', PREAMBLE.headerLength)
   const optionalFeatures = wideU64(bytes, PREAMBLE.optionalFeatures)
   return { major, minor, headerBytes, fileBytes, optionalFeatures }
 }
@@ -170,13 +170,19 @@ export function isName(text: string): boolean {
 /** Reads the header's bytes in order; every read is checked against what is left. */
 class Cursor {
   at = 0
+  /** Where the entry in hand begins: errors name its first byte (DCZ-06). */
+  entry: number | null = null
   constructor(
     private readonly bytes: Uint8Array,
     private readonly end: number,
   ) {}
 
+  /** The offset in the file that an error here has. */
+  offset(at = this.at): number {
+    return PREAMBLE_BYTES + (this.entry ?? at)
+  }
   structure(what: string, at = this.at): DeepCompressionError {
-    return refuse('STRUCTURE', 'header', PREAMBLE_BYTES + at, what)
+    return refuse('STRUCTURE', 'header', this.offset(at), what)
   }
   get left(): number {
     return this.end - this.at
@@ -202,36 +208,32 @@ class Cursor {
   }
   /** DCZ-02 */
   varint(): number {
-    const start = this.at
     let value = 0
     for (let i = 0, scale = 1; i < VARINT_BYTES_MOST; i++, scale *= 128) {
       const byte = this.u8()
       value += (byte & 127) * scale
       if (byte >= 128) continue
-      if (byte === 0 && i > 0) throw this.structure('a number is not in its shortest form', start)
-      if (!Number.isSafeInteger(value)) throw this.structure('a number exceeds 2^53 - 1', start)
+      if (byte === 0 && i > 0) throw this.structure('a number is not in its shortest form')
+      if (!Number.isSafeInteger(value)) throw this.structure('a number exceeds 2^53 - 1')
       return value
     }
-    throw this.structure('a number has more than 8 bytes', start)
+    throw this.structure('a number has more than 8 bytes')
   }
   /** A whole number within what its field allows. */
   varintIn(least: number, most: number, what: string): number {
-    const start = this.at
     const value = this.varint()
-    if (value < least || value > most) throw this.structure(`${what} is ${value}, not ${least} to ${most}`, start)
+    if (value < least || value > most) throw this.structure(`${what} is ${value}, not ${least} to ${most}`)
     return value
   }
   u8In(least: number, most: number, what: string): number {
     const value = this.u8()
-    if (value < least || value > most) throw this.structure(`${what} is ${value}, not ${least} to ${most}`, this.at - 1)
+    if (value < least || value > most) throw this.structure(`${what} is ${value}, not ${least} to ${most}`)
     return value
   }
   name(what: string): { text: string; bytes: Uint8Array } {
-    const start = this.at
     const bytes = this.take(this.u8())
     const text = decodeUtf8(bytes)
-    if (text === null || !isName(text))
-      throw this.structure(`${what} is empty, no UTF-8 or has control characters`, start)
+    if (text === null || !isName(text)) throw this.structure(`${what} is empty, no UTF-8 or has control characters`)
     return { text, bytes }
   }
 }
@@ -241,16 +243,15 @@ function parseMetadata(cursor: Cursor, count: number): Map<string, string> {
   const metadata = new Map<string, string>()
   let previous: Uint8Array | undefined
   for (let i = 0; i < count; i++) {
-    const start = cursor.at
+    cursor.entry = cursor.at
     const key = cursor.name('a metadata key')
-    if (previous && compareBytes(previous, key.bytes) >= 0)
-      throw cursor.structure('metadata keys are not sorted', start)
+    if (previous && compareBytes(previous, key.bytes) >= 0) throw cursor.structure('metadata keys are not sorted')
     previous = key.bytes
     const value = decodeUtf8(cursor.take(cursor.u16()))
-    if (value === null || value.includes('\0'))
-      throw cursor.structure('a metadata value is not UTF-8 or has NUL', start)
+    if (value === null || value.includes('\0')) throw cursor.structure('a metadata value is not UTF-8 or has NUL')
     metadata.set(key.text, value)
   }
+  cursor.entry = null
   return metadata
 }
 
@@ -299,16 +300,15 @@ export function shapeElements(shape: readonly number[]): number {
 /** DCZ-30 to DCZ-34 */
 function parseTensor(cursor: Cursor, name: string, limits: Limits): TensorDescriptor {
   const rank = cursor.u8In(0, RANK_MOST, 'the rank')
-  const shapeAt = cursor.at
   const shape: number[] = []
   for (let i = 0; i < rank; i++) shape.push(cursor.varintIn(0, DIMENSION_MOST, 'a dimension'))
   const elements = shapeElements(shape)
-  if (elements < 0) throw cursor.structure('the product of the dimensions exceeds 2^53 - 1', shapeAt)
-  checkLimit(limits, 'maxElements', elements, `elements of tensor ${printable(name)}`)
+  if (elements < 0) throw cursor.structure('the product of the dimensions exceeds 2^53 - 1')
+  checkLimit(limits, 'maxElements', elements, `elements of tensor ${printable(name)}`, cursor.offset())
   const tensor = emptyDescriptor(name, Object.freeze(shape), elements)
   tensor.layout = LAYOUTS[cursor.u8In(0, LAYOUTS.length - 1, 'the layout')]!
   if (tensor.layout === 'zero') return tensor
-  if (elements === 0) throw cursor.structure('a tensor without elements has a layout other than zero', cursor.at - 1)
+  if (elements === 0) throw cursor.structure('a tensor without elements has a layout other than zero')
   if (tensor.layout === 'raw') {
     tensor.kept = elements
     tensor.rawForm = RAW_FORMS[cursor.u8In(0, RAW_FORMS.length - 1, 'the raw form')]!
@@ -324,15 +324,14 @@ function parseTensor(cursor: Cursor, name: string, limits: Limits): TensorDescri
 /** DCZ-34 */
 function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
   const { layout, elements } = tensor
-  const flagsAt = cursor.at
   const flags = cursor.u8()
   const form = flags >> CODEBOOK_FORM_SHIFT
-  if (form >= CODEBOOK_FORMS.length) throw cursor.structure('a reserved flag is set', flagsAt)
+  if (form >= CODEBOOK_FORMS.length) throw cursor.structure('a reserved flag is set')
   tensor.codebookForm = CODEBOOK_FORMS[form]!
   tensor.pruned = (flags & FLAG_PRUNED) !== 0
   tensor.sourceOrder = (flags & FLAG_SOURCE_ORDER) !== 0
   if (tensor.sourceOrder && tensor.codebookForm === 'delta') {
-    throw cursor.structure('a delta codebook cannot have the source order', flagsAt)
+    throw cursor.structure('a delta codebook cannot have the source order')
   }
   const context = layout === 'context'
   if (context && elements > 2 ** CONTEXT_ELEMENTS_LOG2)
@@ -364,16 +363,16 @@ export function codebookBytes(form: CodebookForm, clusters: number): number | un
 }
 
 /** DCZ-35 */
-function checkStoredBytes(cursor: Cursor, tensor: TensorDescriptor, storedBytes: number, at: number): void {
+function checkStoredBytes(cursor: Cursor, tensor: TensorDescriptor, storedBytes: number): void {
   const { rawForm, elements, layout } = tensor
   if (rawForm === 'stored') {
-    if (storedBytes !== 4 * elements) throw cursor.structure(`${storedBytes} bytes for ${elements} stored floats`, at)
+    if (storedBytes !== 4 * elements) throw cursor.structure(`${storedBytes} bytes for ${elements} stored floats`)
     return
   }
   const named = tensor.codebookBytes + tensor.tableBytes + tensor.indexBytes + tensor.codeBytes
   const oneBlock = layout !== 'raw' && elements <= 2 ** tensor.blockLog2
   if (named > storedBytes || (oneBlock && named !== storedBytes)) {
-    throw cursor.structure(`a section of ${storedBytes} bytes for streams of ${named}`, at)
+    throw cursor.structure(`a section of ${storedBytes} bytes for streams of ${named}`)
   }
 }
 
@@ -384,11 +383,11 @@ function parseSections(cursor: Cursor, count: number, tensors: TensorDescriptor[
   let end = PREAMBLE_BYTES + headerBytes
   let previous: Section | undefined
   for (let index = 0; index < count; index++) {
-    const start = cursor.at
+    cursor.entry = cursor.at
     const type = cursor.u8()
-    if ((type & ~SECTION_CRITICAL) === 0) throw cursor.structure('a section has type 0', start)
+    if ((type & ~SECTION_CRITICAL) === 0) throw cursor.structure('a section has type 0')
     if (type > SECTION_CRITICAL && type !== SECTION_PAYLOAD) {
-      throw refuse('FEATURE', 'header', PREAMBLE_BYTES + start, `critical section type ${type} is not known`)
+      throw refuse('FEATURE', 'header', cursor.offset(), `critical section type ${type} is not known`)
     }
     const owner = cursor.varint()
     const storedBytes = cursor.varintIn(1, Number.MAX_SAFE_INTEGER, 'a stored length')
@@ -398,20 +397,19 @@ function parseSections(cursor: Cursor, count: number, tensors: TensorDescriptor[
     for (let i = 0; i < checksumCount; i++) checksums[i] = cursor.u32()
     if (index < owners.length) {
       if (type !== SECTION_PAYLOAD || owner !== owners[index]) {
-        throw cursor.structure(`payload ${index} is not that of tensor ${owners[index]}`, start)
+        throw cursor.structure(`payload ${index} is not that of tensor ${owners[index]}`)
       }
-      checkStoredBytes(cursor, tensors[owner]!, storedBytes, start)
+      checkStoredBytes(cursor, tensors[owner]!, storedBytes)
     } else {
-      if (type === SECTION_PAYLOAD || owner > tensors.length)
-        throw cursor.structure('a section without its tensor', start)
+      if (type === SECTION_PAYLOAD || owner > tensors.length) throw cursor.structure('a section without its tensor')
       if (previous && (previous.type > type || (previous.type === type && previous.owner >= owner))) {
-        throw cursor.structure('optional sections are not sorted', start)
+        throw cursor.structure('optional sections are not sorted')
       }
     }
     const paddingBytes = sectionPadding(end, storedBytes)
     const section = { index, type, owner, offset: end + paddingBytes, storedBytes, paddingBytes, checksums }
     end = section.offset + storedBytes
-    if (end > Number.MAX_SAFE_INTEGER) throw cursor.structure('sections end past 2^53 - 1', start)
+    if (end > Number.MAX_SAFE_INTEGER) throw cursor.structure('sections end past 2^53 - 1')
     sections.push(section)
     if (index < owners.length) {
       const tensor = tensors[owner]!
@@ -422,6 +420,7 @@ function parseSections(cursor: Cursor, count: number, tensors: TensorDescriptor[
       previous = section
     }
   }
+  cursor.entry = null
   if (count < owners.length) throw cursor.structure(`${owners.length} tensors have ${count} payloads`)
   return sections
 }
@@ -440,11 +439,11 @@ export function parseHeader(bytes: Uint8Array, preamble: Preamble, limits: Limit
   const storedBytes = cursor.u64()
   const denseBytes = cursor.u64()
   const entries = cursor.u64()
-  checkLimit(limits, 'maxTensors', tensorCount, 'tensors')
-  checkLimit(limits, 'maxMetadata', metadataCount, 'metadata pairs')
-  checkLimit(limits, 'maxSections', sectionCount, 'sections')
-  if (denseBytes % 4 !== 0) throw cursor.structure('the dense bytes are no multiple of 4')
-  checkLimit(limits, 'maxTotalElements', denseBytes / 4, 'elements of the file')
+  checkLimit(limits, 'maxTensors', tensorCount, 'tensors', cursor.offset(0))
+  checkLimit(limits, 'maxMetadata', metadataCount, 'metadata pairs', cursor.offset(4))
+  checkLimit(limits, 'maxSections', sectionCount, 'sections', cursor.offset(8))
+  if (denseBytes % 4 !== 0) throw cursor.structure('the dense bytes are no multiple of 4', 24)
+  checkLimit(limits, 'maxTotalElements', denseBytes / 4, 'elements of the file', cursor.offset(24))
 
   const metadata = parseMetadata(cursor, metadataCount)
   // DCZ-04: no tensor entry is shorter than 4 bytes, no section entry than 7.
@@ -456,10 +455,9 @@ export function parseHeader(bytes: Uint8Array, preamble: Preamble, limits: Limit
   let previous: Uint8Array | undefined
   const total = { elements: 0, entries: 0, storedBytes: 0 }
   for (let i = 0; i < tensorCount; i++) {
-    const start = cursor.at
+    cursor.entry = cursor.at
     const name = cursor.name('a tensor name')
-    if (previous && compareBytes(previous, name.bytes) >= 0)
-      throw cursor.structure('tensor names are not sorted', start)
+    if (previous && compareBytes(previous, name.bytes) >= 0) throw cursor.structure('tensor names are not sorted')
     previous = name.bytes
     const tensor = parseTensor(cursor, name.text, limits)
     total.elements += tensor.elements
@@ -469,6 +467,7 @@ export function parseHeader(bytes: Uint8Array, preamble: Preamble, limits: Limit
     list.push(tensor)
     tensors.set(name.text, tensor)
   }
+  cursor.entry = null
   const sections = parseSections(cursor, sectionCount, list, preamble.headerBytes)
   for (const section of sections) total.storedBytes += section.storedBytes
   if (total.storedBytes !== storedBytes || 4 * total.elements !== denseBytes || total.entries !== entries) {
@@ -561,4 +560,15 @@ export async function readSection(
 ): Promise<Uint8Array> {
   const padded = await source.read(section.offset - section.paddingBytes, section.paddingBytes + section.storedBytes)
   return checkSection(section, sectionName(archive, section), padded, crc)
+}
+
+/** An error of a payload, told in terms of the file: section "tensor" and its name, offset from the file's start. */
+export function inFile(error: unknown, tensor: TensorDescriptor, section: Section): unknown {
+  if (!(error instanceof DeepCompressionError) || error.offset === undefined) return error
+  const status = error.code.slice('ERR_DC_'.length)
+  return new DeepCompressionError(status as StatusName, error.message, {
+    section: `tensor ${printable(tensor.name)}`,
+    offset: section.offset + error.offset,
+    cause: error,
+  })
 }

@@ -1,8 +1,8 @@
 import * as assert from '../assert.js'
 import { crc32c } from '../container/crc32c.js'
-import { descriptorToFields, SECTION_PAYLOAD, type Section, type TensorDescriptor } from '../container/layout.js'
+import { descriptorToFields, SECTION_PAYLOAD, type TensorDescriptor } from '../container/layout.js'
 import { checkLimit, type Limits, resolveLimits } from '../container/limits.js'
-import { type ByteSource, type ParsedArchive, readSection } from '../container/reader.js'
+import { type ByteSource, inFile, type ParsedArchive, readSection } from '../container/reader.js'
 import { DeepCompressionError, printable } from '../errors.js'
 import { binding, locatedBinding, type Run } from '../native/binding.js'
 import { type ResolvedJob, resolveJob, runJob, runNow, throwIfAborted } from '../native/job.js'
@@ -327,15 +327,4 @@ export async function verifyBytes(
   await runJob({ stage: 'verify', total: file.length }, resolveJob(job), (...run) =>
     binding().verifyFile(file, numbers, ...run),
   )
-}
-
-/** An error of a payload, told in terms of the file: section "tensor" and its name, offset from the file's start. */
-export function inFile(error: unknown, tensor: TensorDescriptor, section: Section): unknown {
-  if (!(error instanceof DeepCompressionError) || error.offset === undefined) return error
-  const status = error.code.slice('ERR_DC_'.length)
-  return new DeepCompressionError(status as ConstructorParameters<typeof DeepCompressionError>[0], error.message, {
-    section: `tensor ${printable(tensor.name)}`,
-    offset: section.offset + error.offset,
-    cause: error,
-  })
 }

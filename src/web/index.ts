@@ -1,6 +1,6 @@
 import type { TensorDescriptor } from '../container/layout.js'
 import { checkLimit, type Limits, resolveLimits } from '../container/limits.js'
-import { type ParsedArchive, parseArchive, sectionBytes } from '../container/reader.js'
+import { inFile, type ParsedArchive, parseArchive, sectionBytes } from '../container/reader.js'
 import { decodePlain } from '../decode/plain/payload.js'
 import { DeepCompressionError, printable } from '../errors.js'
 
@@ -83,7 +83,11 @@ export class WebArchive {
     checkLimit(this.limits, 'maxDecodedBytes', 4 * tensor.elements, `decoded bytes of tensor ${printable(name)}`)
     const payload = tensor.section ? sectionBytes(this.parsed, tensor.section, this.file) : new Uint8Array(0)
     const out = allocate(tensor)
-    for (const _ of decodePlain(tensor, payload, 0, out, this.options.allowNonFinite ?? false));
+    try {
+      for (const _ of decodePlain(tensor, payload, 0, out, this.options.allowNonFinite ?? false));
+    } catch (error) {
+      throw tensor.section ? inFile(error, tensor, tensor.section) : error
+    }
     return out
   }
 

@@ -6,34 +6,40 @@ import { build, golden, name, oneTensor, type Parts, section, text, u16, u32, u6
 
 /** One broken file for each rule of docs/format.md and each row of RELIABILITY 3.A to 3.E; all three readers must give the same code. */
 
-async function codeByTypeScript(file: Uint8Array, limits: Partial<Limits>): Promise<string> {
+/** The code, and the byte of the file that the error names. */
+type Answer = [code: string, offset: number | undefined]
+
+function answerOf(error: unknown): Answer {
+  const { code, offset } = error as { code?: string; offset?: number }
+  return [String(code).replace('ERR_DC_', ''), offset]
+}
+
+async function byTypeScript(file: Uint8Array, limits: Partial<Limits>): Promise<Answer> {
   try {
     const archive = parseArchive(file, limits)
     await verifyArchive(archive, { length: file.length, read: async (at, n) => file.slice(at, at + n) }, { limits })
-    return 'ok'
+    return ['ok', undefined]
   } catch (error) {
-    return String((error as { code?: string }).code).replace('ERR_DC_', '')
+    return answerOf(error)
   }
 }
 
-async function codeByNative(file: Uint8Array, limits: Partial<Limits>): Promise<string> {
-  try {
-    await verifyBytes(file, { limits })
-    return 'ok'
-  } catch (error) {
-    return String((error as { code?: string }).code).replace('ERR_DC_', '')
-  }
+async function byNative(file: Uint8Array, limits: Partial<Limits>): Promise<Answer> {
+  return verifyBytes(file, { limits }).then((): Answer => ['ok', undefined], answerOf)
 }
 
 /** The third one: TypeScript from header to values, as in a browser. */
-function codeByWeb(file: Uint8Array, limits: Partial<Limits>): string {
+function byWeb(file: Uint8Array, limits: Partial<Limits>): Answer {
   try {
     openArchive(file, { limits }).verify()
-    return 'ok'
+    return ['ok', undefined]
   } catch (error) {
-    return String((error as { code?: string }).code).replace('ERR_DC_', '')
+    return answerOf(error)
   }
 }
+
+const codeByTypeScript = async (file: Uint8Array, limits: Partial<Limits>) => (await byTypeScript(file, limits))[0]
+const codeByNative = async (file: Uint8Array, limits: Partial<Limits>) => (await byNative(file, limits))[0]
 
 type Case = [rule: string, title: string, file: Uint8Array, code: string, limits?: Partial<Limits>]
 
@@ -97,6 +103,31 @@ const contextAll = (codes: number[], entry = [1, 1, 5, 4, 1, 1, 1, codes.length,
 const contextPruned = (index: number[], entry = [1, 2, 5, 5, 1, 1, 2, 1, index.length, 0, 0, 2], payload = HALVES) =>
   oneTensor(entry, [...payload, ...index], 2, 1)
 const CONTEXT = [1, 2, 5, 5, 1, 1, 2, 1, 1, 0, 0, 2]
+/** Four weights, layout dense, one centroid 1.0 in half precision: a code model and a payload. */
+const dense = (model: number[], code: number[] = []) =>
+  oneTensor([1, 4, 2, 4, 16, 0, model.length, code.length, 0], [0x00, 0x3c, ...model, ...code], 4, 4)
+/** The same, pruned: `symbols` has four raw symbols of 2 bits. */
+const pruned = (kept: number, symbols: number) =>
+  oneTensor([1, 4, 2, 5, 16, 0, kept, 2, 1, 0], [0x00, 0x3c, 1, 2, symbols], 4, kept)
+/** Two dense blocks of 1,024 weights without any code bytes. */
+const blocks = (directory: number[]) =>
+  oneTensor([1, ...varint(2048), 2, 4, 10, 0, 2, 0, 0], [0x00, 0x3c, 0, 0, ...directory], 2048, 2048)
+/** Two sparse blocks, gaps and codes constant 0: `first` kept weights in block 0, 1,024 and `more` in all. */
+const gapBlocks = (first: number, more: number) =>
+  oneTensor(
+    [1, ...varint(2048), 3, 5, 10, 0, ...varint(1024 + more), 3, 0, 4, 0, 0, 0, 0],
+    [0x00, 0x3c, 0, 0, 0, 0, ...varint(first), 0, 0, 0],
+    2048,
+    1024 + more,
+  )
+const planes = (directory: number[]) =>
+  oneTensor([1, ...varint(2048), 1, 1, 10, 8], [0, 1, 0, 1, 0, 1, 0, 1, ...directory], 2048, 0)
+/** Four weights, four ascending centroids by their keys. */
+const delta = (first: number[], width: number, steps: number[]) => {
+  const book = [...first, width, ...steps]
+  return oneTensor([1, 4, 2, 8, 16, 3, book.length, 2, 0, 0], [...book, 0, 0], 4, 4)
+}
+const RANS = [3, 1, 0b0_1100_111, 0, 0, 0]
 
 const CASES: Case[] = [
   ['A1', 'an empty file', new Uint8Array(0), 'TRUNCATED'],
@@ -433,17 +464,102 @@ const CASES: Case[] = [
   ['C2', 'a filler with a short gap', relative([2, 0], [0, 1], 1, 1), 'INDEX'],
   ['C2', 'fillers that were not declared', relative([3, 0], [0, 1], 2, 0), 'INDEX'],
   ['D1', 'an entry past the codebook of a relative layout', relative([3, 0], [0, 2], 1, 1), 'VALUE'],
+  ['DCZ-25', 'a section without its checksum', raw({ sections: [section(0x81, 0, FLOATS).slice(0, -4)] }), 'STRUCTURE'],
+  ['DCZ-34', 'coded blocks of 2^9', sparse(PAYLOAD, put(SPARSE, 4, 9)), 'STRUCTURE'],
+  ['DCZ-34', 'index bits 1', sparse(PAYLOAD, put(put(SPARSE, 2, 4), 7, 1)), 'STRUCTURE'],
+  [
+    'DCZ-35',
+    'planes with more table bytes than the section',
+    oneTensor([1, 2, 1, 1, 16, 9], FLOATS, 2, 0),
+    'STRUCTURE',
+  ],
+  ['DCZ-42', 'dense: all weights of one code', dense([0, 0]), 'ok'],
+  ['DCZ-42', 'dense: a symbol that is no code', dense([0, 1]), 'VALUE'],
+  ['DCZ-42', 'dense, pruned: as many codes as are kept', pruned(3, 0x54), 'ok'],
+  ['DCZ-42', 'dense, pruned: fewer codes than are kept', pruned(3, 0x14), 'INDEX'],
+  ['DCZ-42', 'dense, pruned: a symbol past the codes', pruned(3, 0xa8), 'VALUE'],
+  ['DCZ-43', 'a directory of one entry', blocks([0]), 'ok'],
+  ['DCZ-43', 'a directory that is not there', blocks([]), 'STRUCTURE'],
+  ['DCZ-43', 'a directory with a byte left over', blocks([0, 0]), 'STRUCTURE'],
+  ['DCZ-43', 'a directory with more than its total', blocks([1]), 'STRUCTURE'],
+  ['DCZ-43', 'a directory with a number that is too long', blocks([0x80, 0]), 'STRUCTURE'],
+  ['DCZ-43', 'a directory whose number does not end', blocks([0x80]), 'STRUCTURE'],
+  ['DCZ-43', 'more kept weights than a block has positions', gapBlocks(1025, 1), 'INDEX'],
+  ['DCZ-43', 'more kept weights than the header says', gapBlocks(1500, 1), 'STRUCTURE'],
+  ['DCZ-44', 'every weight of the first block kept', gapBlocks(1024, 0), 'ok'],
+  ['DCZ-46', 'planes with a directory that is too short', planes([0, 0, 0, 0, 0, 0, 0]), 'STRUCTURE'],
+  ['DCZ-46', 'planes in two blocks', planes([0, 0, 0, 0, 0, 0, 0, 0]), 'ok'],
+  ['DCZ-46', 'planes with a stream past the section', planes([0, 0, 0, 0, 0, 0, 0, 1]), 'STRUCTURE'],
+  ['S3.1', 'a constant block that has a byte', planes([0, 0, 0, 0, 0, 0, 0, 1, 0]), 'BITSTREAM'],
+  ['DCZ-52', 'a delta codebook', delta([0, 0, 0x80, 0xbf], 1, [0b101]), 'ok'],
+  ['DCZ-52', 'a delta codebook that is wider than it must be', delta([0, 0, 0x80, 0xbf], 2, [0b010001]), 'VALUE'],
+  ['DCZ-52', 'a delta codebook with bits after the last', delta([0, 0, 0x80, 0xbf], 1, [0b1101]), 'VALUE'],
+  ['DCZ-52', 'a delta codebook of width 33', delta([0, 0, 0x80, 0xbf], 33, [0b101]), 'VALUE'],
+  ['DCZ-52', 'a delta codebook past the greatest key', delta([255, 255, 255, 255], 1, [0b101]), 'VALUE'],
+  ['DCZ-52', 'a delta codebook of another length', delta([0, 0, 0x80, 0xbf], 1, [0b101, 0]), 'VALUE'],
+  ['S1.1', 'a model with bit 6 set', sparse(put(PAYLOAD, 4, 0x41)), 'HUFFMAN'],
+  ['S1.1', 'a raw model with lanes', sparse(put(PAYLOAD, 4, 0x09)), 'HUFFMAN'],
+  ['S1.1', '2^7 lanes', dense([0x3a, 1, 0b101, 0]), 'HUFFMAN'],
+  ['S1.3', 'raw symbols of 0 bits', sparse(put(PAYLOAD, 5, 0)), 'HUFFMAN'],
+  ['S1.3', 'raw symbols of 9 bits', sparse(put(PAYLOAD, 5, 9)), 'HUFFMAN'],
+  ['S1.4', 'a Huffman code of one symbol', dense([2, 0, 0]), 'HUFFMAN'],
+  // Lengths 1, 1: 111 and 1, then 0.
+  ['S1.4', 'a Huffman code of two symbols', dense([2, 1, 0b0001_111], [0, 0]), 'ok'],
+  ['S1.4', 'an incomplete code: lengths 2, 2', dense([2, 1, 0b0010_111], [0, 0]), 'HUFFMAN'],
+  ['DCZ-40', 'a byte after the code model', dense([2, 1, 0b0001_111, 0], [0, 0]), 'STRUCTURE'],
+  // Lengths 1, 2, 2: 111 and 1, 100, 0.
+  ['S1.6', 'a code of three symbols', dense([2, 2, 0b1_0001_111, 0], [0, 0]), 'ok'],
+  ['S1.6', 'a bit after the list that is not 0', dense([2, 2, 0b1_0001_111, 0b1000], [0, 0]), 'HUFFMAN'],
+  ['S1.6', 'a number said in full that has a shorter form', dense([2, 1, 0b0101_111], [0, 0]), 'HUFFMAN'],
+  ['S3.3', 'a word that is not taken', dense([2, 1, 0b0001_111], [0, 0, 0, 0]), 'BITSTREAM'],
+  ['S3.3', 'a bit left over that is not 0', dense([2, 1, 0b0001_111], [1, 0]), 'BITSTREAM'],
+  ['S3.3', 'half a word', dense([2, 1, 0b0001_111], [0]), 'BITSTREAM'],
+  // Frequencies 2048, 2048: classes 12, 12 (111 and 12, then 0), then twice 11 bits 0. Four symbols 0: 65536 doubles four times.
+  ['S1.5', 'an rANS model of two symbols', dense(RANS, [0, 0, 0x10, 0]), 'ok'],
+  ['S3.4', 'a state that does not end at 65536', dense(RANS, [0, 0, 0x20, 0]), 'BITSTREAM'],
+  ['S3.4', 'a block that ends before its symbols', dense(RANS, [0, 0, 1, 0]), 'BITSTREAM'],
+  ['S1.5', 'frequencies that sum to 4097', dense([...RANS.slice(0, 3), 1, 0, 0], []), 'HUFFMAN'],
+  ['S3.4', 'a starting state below 65536', dense(RANS, [255, 255, 0, 0]), 'BITSTREAM'],
 ]
 
 describe('format rules', () => {
   test.each(CASES.map((c) => [c[0], c[1], c] as const))(
     '%s: %s',
     async (_rule, _title, [, , file, code, limits = {}]) => {
-      expect([await codeByTypeScript(file, limits), await codeByNative(file, limits), codeByWeb(file, limits)]).toEqual(
-        [code, code, code],
-      )
+      const answers = [await byTypeScript(file, limits), await byNative(file, limits), byWeb(file, limits)]
+      expect(answers.map(([own]) => own)).toEqual([code, code, code])
+      // DCZ-06. What may be decoded is the caller's to say: no byte of the file is at fault.
+      if (limits.maxDecodedBytes === undefined) expect(answers[0]![1] ?? 0).toBe(answers[1]![1] ?? 0)
+      if (limits.maxDecodedBytes === undefined) expect(answers[2]).toEqual(answers[0])
     },
   )
+
+  test('DCZ-06: the byte that an error names, counted by hand', async () => {
+    // The example of the specification: tensor entry at 0x68, section entry at 0x78, payload at 0x83.
+    const broken: [Uint8Array, Answer][] = [
+      [changed(good, 8, 2), ['CHECKSUM', 60]],
+      [preamble(24, 1), ['FEATURE', 24]],
+      [changed(sparse(), 0x79, 9), ['CHECKSUM', 64 + 67 - 4]],
+      [raw({ counts: { metadata: 1025 } }), ['LIMIT', 68]],
+      [sparse(PAYLOAD, put(SPARSE, 4, 25)), ['STRUCTURE', 0x68]],
+      [sparse(PAYLOAD, put(SPARSE, 11, 2)), ['STRUCTURE', 0x78]],
+      [sparse(put(PAYLOAD, 2, 0, 0x80)), ['VALUE', 0x83]],
+      [sparse(put(PAYLOAD, 6, 4)), ['HUFFMAN', 0x83 + 6]],
+      [sparse(put(PAYLOAD, 8, 0x11)), ['BITSTREAM', 0x83 + 8]],
+      [sparse(put(PAYLOAD, 9, 0x06)), ['BITSTREAM', 0x83 + 9]],
+      [sparse(put(PAYLOAD, 8, 0x0b)), ['INDEX', 0x83 + 8]],
+    ]
+    for (const [file, answer] of broken) {
+      expect([await byTypeScript(file, {}), await byNative(file, {}), byWeb(file, {})]).toEqual([
+        answer,
+        answer,
+        answer,
+      ])
+    }
+    const second = oneTensor(RAW, [...u32(0x3f800000), ...u32(0x7f800000)], 2, 0)
+    expect(await byNative(second, {})).toEqual(['VALUE', second.length - 16 - 4])
+    expect(byWeb(second, {})).toEqual(['VALUE', second.length - 16 - 4])
+  })
 
   test('A13: each single bit of a golden file is found by both readers, with the same code', async () => {
     const file = golden('half-codebook.dcz')

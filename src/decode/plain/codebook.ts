@@ -52,7 +52,7 @@ function readDelta(tensor: TensorDescriptor, bytes: DataView): Float32Array {
   if (codebookBytes < 5) throw damaged('VALUE', 0, 'a delta codebook is too short')
   const width = bytes.getUint8(4)
   if (width > 32 || codebookBytes !== deltaBytes(clusters, width)) {
-    throw damaged('VALUE', 4, 'a delta codebook has another length than its width says')
+    throw damaged('VALUE', 0, 'a delta codebook has another length than its width says')
   }
   const values = new Float32Array(clusters)
   let key = bytes.getUint32(0, true)
@@ -63,11 +63,11 @@ function readDelta(tensor: TensorDescriptor, bytes: DataView): Float32Array {
     let step = 0
     for (let b = 0; b < width; b++) step += take() * 2 ** b
     key += step + 1
-    if (key > 2 ** 32 - 1) throw damaged('VALUE', bit >> 3, 'a delta codebook runs past the greatest key')
+    if (key > 2 ** 32 - 1) throw damaged('VALUE', 0, 'a delta codebook runs past the greatest key')
     values[i] = floatOfKey(key)
   }
-  while (bit < 8 * codebookBytes) if (take() !== 0) throw damaged('VALUE', bit >> 3, 'bits after a codebook are not 0')
-  if (deltaWidth(values) !== width) throw damaged('VALUE', 4, 'a delta codebook is wider than it needs to be')
+  while (bit < 8 * codebookBytes) if (take() !== 0) throw damaged('VALUE', 0, 'bits after a codebook are not 0')
+  if (deltaWidth(values) !== width) throw damaged('VALUE', 0, 'a delta codebook is wider than it needs to be')
   return values
 }
 

@@ -23,8 +23,8 @@ class Numbers {
     public at: number,
     private readonly end: number,
   ) {}
-  varint(): number {
-    const start = this.at
+  /** `entry`: where the block's entry begins, which an error names. */
+  varint(entry: number): number {
     let value = 0
     for (let i = 0, scale = 1; i < 8; i++, scale *= 128) {
       if (this.at === this.end) break
@@ -34,7 +34,7 @@ class Numbers {
       if ((byte === 0 && i > 0) || !Number.isSafeInteger(value)) break
       return value
     }
-    throw damaged('STRUCTURE', start, 'a directory has no valid number')
+    throw damaged('STRUCTURE', entry, 'a directory has no valid number')
   }
 }
 
@@ -75,11 +75,11 @@ function readDirectory(tensor: TensorDescriptor, payload: Uint8Array): Place[] {
     const own = { ...left }
     if (block + 1 < blocks) {
       if (gaps) {
-        own.kept = numbers.varint()
-        own.extra = numbers.varint()
-        own.index = numbers.varint()
+        own.kept = numbers.varint(start)
+        own.extra = numbers.varint(start)
+        own.index = numbers.varint(start)
       }
-      own.code = numbers.varint()
+      own.code = numbers.varint(start)
       if (own.kept > left.kept || own.extra > left.extra || own.index > left.index || own.code > left.code) {
         throw damaged('STRUCTURE', start, 'a directory has more than its totals')
       }
@@ -201,8 +201,8 @@ export function checkChunks(payload: Uint8Array, sums: Uint32Array): void {
   }
 }
 
-function checkFinite(values: Float32Array, allow: boolean, at: number): void {
-  if (!allow && !values.every(Number.isFinite)) throw damaged('VALUE', at, 'a value is a NaN or an infinity')
+function checkFinite(values: Float32Array, at: number): void {
+  if (!values.every(Number.isFinite)) throw damaged('VALUE', at, 'a value is a NaN or an infinity')
 }
 
 /** S5 and DCZ-46: the values of each block in turn, from `firstBlock` to `lastBlock`. */
@@ -221,11 +221,13 @@ function* planeBlocks(
   const numbers = new Numbers(payload, tensor.tableBytes, payload.length)
   const sizes: number[] = []
   let body = 0
+  let entry = numbers.at
   for (let i = 0; i < 4 * blocks; i++) {
-    const size = numbers.varint()
+    if (i % 4 === 0) entry = numbers.at
+    const size = numbers.varint(entry)
     sizes.push(size)
     body += size
-    if (body > payload.length) throw damaged('STRUCTURE', numbers.at, 'a directory has more than its section')
+    if (body > payload.length) throw damaged('STRUCTURE', entry, 'a directory has more than its section')
   }
   if (body !== payload.length - numbers.at)
     throw damaged('STRUCTURE', numbers.at, 'the planes do not end with the section')
@@ -246,7 +248,7 @@ function* planeBlocks(
       bits[i] = (r >>> 1) | (r << 31)
     }
     const values = new Float32Array(bits.buffer)
-    checkFinite(values, allowNonFinite, start)
+    if (!allowNonFinite) checkFinite(values, start)
     yield values
   }
 }
@@ -257,6 +259,7 @@ function* codedBlocks(
   firstBlock: number,
   lastBlock: number,
   allowNonFinite: boolean,
+  whole: boolean,
 ): Generator<Float32Array> {
   const book = readCodebook(tensor, payload, allowNonFinite)
   if (tensor.layout === 'context') {
@@ -270,7 +273,6 @@ function* codedBlocks(
   for (let block = firstBlock; block <= lastBlock; block++) {
     yield readCodedBlock(tensor, payload, places[block]!, models, book, zeros)
   }
-  const whole = firstBlock === 0 && lastBlock === places.length - 1
   if (whole && tensor.layout === 'dense' && tensor.pruned && zeros.count !== tensor.elements - tensor.kept) {
     throw damaged('INDEX', payload.length - tensor.codeBytes, 'there are not as many kept weights as the header says')
   }
@@ -298,15 +300,18 @@ export function* decodePlain(
     // As bits: a float that passes through a number may lose the payload of a NaN.
     const bits = new Uint32Array(out.buffer, out.byteOffset, out.length)
     for (let i = 0; i < out.length; i++) bits[i] = bytes.getUint32(4 * (first + i), true)
-    checkFinite(out, allowNonFinite, 4 * first)
+    const odd = allowNonFinite ? -1 : out.findIndex((value) => !Number.isFinite(value))
+    if (odd >= 0) throw damaged('VALUE', 4 * (first + odd), 'a value is a NaN or an infinity')
     return
   }
   const size = blockSize(tensor)
   const firstBlock = Math.floor(first / size)
   const lastBlock = Math.floor((end - 1) / size)
   const make = tensor.layout === 'raw' ? planeBlocks : codedBlocks
+  // DCZ-42: the count of kept weights is known of a whole tensor only.
+  const whole = out.length === tensor.elements
   let begin = firstBlock * size
-  for (const values of make(tensor, payload, firstBlock, lastBlock, allowNonFinite)) {
+  for (const values of make(tensor, payload, firstBlock, lastBlock, allowNonFinite, whole)) {
     const from = Math.max(begin, first)
     out.set(values.subarray(from - begin, Math.min(values.length, end - begin)), from - first)
     begin += values.length

@@ -33,13 +33,15 @@ class BitReader {
   private bit: number
   constructor(
     private readonly bytes: Uint8Array,
-    private readonly start: number,
+    start: number,
     private readonly end: number,
+    /** Where the model begins, which errors name. */
+    private readonly model: number,
   ) {
     this.bit = 8 * start
   }
   private fail(what: string): DeepCompressionError {
-    return damaged('HUFFMAN', this.start, what)
+    return damaged('HUFFMAN', this.model, what)
   }
   take(count: number): number {
     let value = 0
@@ -164,7 +166,7 @@ export function readModel(bytes: Uint8Array, at: number, end: number): { model: 
     return { model: emptyModel('raw', 0, value), next: at + 2 }
   }
   if (value < 1) throw damaged('HUFFMAN', at, 'a table of one symbol')
-  const bits = new BitReader(bytes, at + 2, end)
+  const bits = new BitReader(bytes, at + 2, end, at)
   const list = readList(bits, value + 1, at)
   if (mode === 2) {
     const next = bits.finish()
