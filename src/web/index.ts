@@ -1,4 +1,4 @@
-import type { TensorDescriptor } from '../container/layout.js'
+import { SECTION_PAYLOAD, type TensorDescriptor } from '../container/layout.js'
 import { checkLimit, type Limits, resolveLimits } from '../container/limits.js'
 import { inFile, type ParsedArchive, parseArchive, sectionBytes } from '../container/reader.js'
 import { decodePlain } from '../decode/plain/payload.js'
@@ -101,10 +101,13 @@ export class WebArchive {
     return decoded
   }
 
-  /** Checks everything: each section's padding and checksum, each tensor by decoding it. */
+  /** Checks everything, section by section: padding and checksum, then what is in it by decoding. */
   verify(): void {
-    for (const section of this.parsed.sections) sectionBytes(this.parsed, section, this.file)
-    for (const name of this.parsed.tensors.keys()) this.decode(name)
+    const names = [...this.parsed.tensors.keys()]
+    for (const section of this.parsed.sections) {
+      sectionBytes(this.parsed, section, this.file)
+      if (section.type === SECTION_PAYLOAD) this.decode(names[section.owner]!)
+    }
   }
 }
 
