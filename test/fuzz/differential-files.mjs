@@ -11,7 +11,7 @@ const { DEFAULT_LIMITS } = load(path.join(root, 'dist/container/limits.js'))
 
 const MAGIC = [0x89, 0x44, 0x43, 0x5a, 0x0d, 0x0a, 0x1a, 0x0a]
 const END = [0x0a, 0x44, 0x43, 0x5a, 0x45, 0x4e, 0x44, 0x0a]
-const LAYOUTS = ['zero', 'raw', 'dense', 'sparse', 'relative']
+const LAYOUTS = ['zero', 'raw', 'dense', 'sparse', 'relative', 'context']
 const FORMS = ['float32', 'float16', 'delta']
 
 const u32 = (v) => [v & 255, (v >>> 8) & 255, (v >>> 16) & 255, (v >>> 24) & 255]
@@ -36,18 +36,22 @@ function entry(t) {
     if (t.rawForm === 'planes') out.push(t.blockLog2 & 255, ...varint(t.tableBytes))
     return out
   }
-  const gaps = t.layout !== 'dense'
+  const context = t.layout === 'context'
+  const gaps = t.layout === 'sparse' || t.layout === 'relative'
+  const index = gaps || (context && t.pruned)
   out.push((t.pruned ? 1 : 0) | (t.sourceOrder ? 2 : 0) | (FORMS.indexOf(t.codebookForm) << 2) | (t.moreFlags ?? 0))
-  out.push(t.blockLog2 & 255, (t.clusters - 1) & 255)
+  if (!context) out.push(t.blockLog2 & 255)
+  out.push((t.clusters - 1) & 255)
   if (t.pruned) out.push(...varint(t.kept))
   if (t.layout === 'sparse') out.push(t.escape & 255)
   if (t.layout === 'relative') out.push(t.indexBits & 255)
   if (gaps) out.push(...varint(t.extraGaps))
+  if (context) out.push(...varint(t.width), ...varint(t.stride))
   if (t.codebookForm === 'delta') out.push(...varint(t.codebookBytes))
-  out.push(...varint(t.tableBytes))
-  if (gaps) out.push(...varint(t.indexBytes))
+  if (!context) out.push(...varint(t.tableBytes))
+  if (index) out.push(...varint(t.indexBytes))
   out.push(...varint(t.codeBytes), ...varint(t.codeEntropyBits))
-  if (gaps) out.push(...varint(t.indexEntropyBits))
+  if (index) out.push(...varint(t.indexEntropyBits))
   return out
 }
 
@@ -167,6 +171,8 @@ const NUMBERS = [
   'blockLog2',
   'escape',
   'indexBits',
+  'width',
+  'stride',
 ]
 const EDGES = [
   0, 1, 2, 3, 4, 7, 8, 9, 10, 15, 16, 17, 24, 25, 31, 32, 127, 128, 255, 256, 1023, 1024, 1025, 65535, 65536,
@@ -188,7 +194,12 @@ function parts(t) {
     ['codebookBytes', 0, book],
     ['tableBytes', book, book + table],
     ['', book + table, Math.max(book + table, first)],
-    [t.layout === 'dense' || raw ? 'codeBytes' : 'indexBytes', first, t.payload.length],
+    [
+      t.layout === 'dense' || raw ? 'codeBytes' : 'indexBytes',
+      first,
+      raw ? t.payload.length : first + Math.max(1, t.indexBytes),
+    ],
+    ['codeBytes', first + t.indexBytes, t.payload.length],
   ].filter(([, from, to]) => from >= 0 && from < to && to <= t.payload.length)
 }
 
@@ -251,7 +262,7 @@ export function mutate(model, below, other) {
       if (flag === 0) t.pruned = !t.pruned
       else if (flag === 1) t.sourceOrder = !t.sourceOrder
       else if (flag === 2) t.codebookForm = FORMS[below(3)]
-      else if (flag === 3) t.layout = LAYOUTS[below(5)]
+      else if (flag === 3) t.layout = LAYOUTS[below(6)]
       else if (flag === 4) t.rawForm = below(2) ? 'planes' : 'stored'
       else t.moreFlags = 16 << below(4)
     } else if (kind === 18) {

@@ -240,6 +240,8 @@ export function randomTensor(name, below) {
     codebookBytes: 0,
     indexBytes: 0,
     codeBytes: 0,
+    width: 1,
+    stride: 1,
   }
   const base = { ...blank, ...none, codeEntropyBits: below(1000), indexEntropyBits: 0 }
   const cut = (list) => Array.from({ length: Math.ceil(n / size) }, (_, b) => list.slice(b * size, (b + 1) * size))
