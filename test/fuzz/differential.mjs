@@ -110,7 +110,7 @@ function examine(file) {
   if (told(native) !== told(plain)) {
     return { difference: `file: native ${told(native)}, TypeScript ${told(plain)} (${plain.message})` }
   }
-  const answer = plain.code ? `${plain.code} ${plain.message.replace(/"[^"]*"|\d+/g, '#')}` : 'ok'
+  const answer = plain.code ? `${plain.code} ${plain.message.replace(/"[^"]*"|0x[0-9a-f]+|\d+/g, '#')}` : 'ok'
   const archive = outcome(() => parseArchive(file, LIMITS))
   if (archive.code !== undefined) return { answer }
   let layouts = ''
