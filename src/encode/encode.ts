@@ -25,7 +25,8 @@ const ENTROPY_CHOICES = ['auto', 'none', 'huffman', 'rans'] as const
 export interface EncodeOptions {
   /**
    * `auto`: the smaller of sparse and dense, sparse within 0.5 %; or `context` (at most 2^24 weights; a hundred times slower to decode) for
-   * tensors of up to 2^20 weights, where it is 1 % smaller. `relative` is the paper's form, with fillers that cost a code.
+   * tensors of up to 2^20 weights, where it is 0.5 % smaller (any byte up to 65,536 weights). `relative` is the paper's form, with fillers
+   * that cost a code.
    */
   layout?: (typeof LAYOUT_CHOICES)[number]
   /** Bits of a gap, 2 to 8, or `auto`: the cheapest. Sparse layouts only. */
