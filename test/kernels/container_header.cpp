@@ -145,7 +145,7 @@ void tensors() {
     p = raw_file();
     (which == 0 ? p.stored : which == 1 ? p.dense : p.entries) = uint64_t{1} << 53;
     const Result result = read(build_file(p));
-    CHECK(result.status == Status::structure && result.offset == kPreambleBytes + 24 + 8 * which);
+    CHECK(result.status == Status::structure && result.offset == kPreambleBytes + 16 + 8 * which);
   }
   p = raw_file();
   p.more_header.u8(0);
