@@ -150,7 +150,7 @@ export function nativePasses(): Passes | null {
   return {
     sumByCode(gradient, assignment) {
       const { positions, codes, clusters } = assignment
-      if (!own(gradient)) return sumByCode(gradient, assignment)
+      if (!own(gradient) || clusters === 0) return sumByCode(gradient, assignment)
       const sums = new Float64Array(clusters)
       runNow({ stage: 'retrain', tensor: '', total: codes.length }, job, (threads, control, done) =>
         addon.sumByCode(gradient, positions, codes, sums, threads, control, done),

@@ -39,6 +39,15 @@ describe('the two passes over the weights of a centroid step', () => {
     }
   })
 
+  test('a tensor that is pruned whole has no centroid to sum for, and zeros everywhere', () => {
+    const shared = { name: 'w', shape: [4], mask: new Uint32Array(1), kept: 0, codes: new Uint8Array(0) }
+    const assignment = readAssignment({ ...shared, codebook: new Float32Array(0) }, [4])
+    for (const passes of [nativePasses()!, { sumByCode, spreadCodes }]) {
+      expect([...passes.sumByCode(Float32Array.of(1, 2, 3, 4), assignment)]).toEqual([])
+      expect([...passes.spreadCodes(new Float32Array(0), assignment)]).toEqual([0, 0, 0, 0])
+    }
+  })
+
   test('the addon and TypeScript give the same bits, in blocks of 65,536 codes as well', () => {
     const sizes = fc.oneof(
       { weight: 5, arbitrary: fc.integer({ min: 1, max: 300 }) },

@@ -165,7 +165,7 @@ export function readContext(tensor: TensorDescriptor, payload: Uint8Array, book:
   const marks = tensor.pruned ? readMarks(tensor, payload, codebookBytes) : new Uint8Array(elements).fill(1)
   const out = new Float32Array(elements)
   const decoder = new BitDecoder(payload, codebookBytes + indexBytes, tensor.codeBytes)
-  const bits = Math.ceil(Math.log2(clusters))
+  const bits = 32 - Math.clz32(clusters - 1)
   const coarse = Math.max(0, bits - 2)
   const fine = Math.max(0, bits - 3)
   const all = new Counters(NODES, 32768, 0, 1023)
