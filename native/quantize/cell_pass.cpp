@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "cell_pass_avx512.h"
+#include "points.h"
 
 namespace dc {
 
@@ -192,6 +193,14 @@ Result fill_even_cells(const Job& job, const float* values, size_t count, CellTa
     out.map.packed[p] = p << (20 - kEvenShift) << 5 | kEvenShift;
   }
   out.map.cells = kEvenCells;
+  return Result{};
+}
+
+Result finite_cells(const float* values, size_t count, const CellTable& table) noexcept {
+  for (size_t c = 0; c < table.map.cells; c++) {
+    const bool finite = table.first_key[c] >= kFirstFiniteKey && table.first_key[c] <= kLastFiniteKey;
+    if (table.count[c] > 0 && !finite) return all_finite(values, count);
+  }
   return Result{};
 }
 

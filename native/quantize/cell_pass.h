@@ -20,6 +20,10 @@ Result fill_cells(const Job& job, const float* values, size_t count, size_t targ
 // lie far from zero beside their spread, and for many clusters.
 Result fill_even_cells(const Job& job, const float* values, size_t count, CellTable& out) noexcept;
 
+// The error of the first value that is not finite, from cells that were filled with all of them: those have cells of
+// their own.
+Result finite_cells(const float* values, size_t count, const CellTable& table) noexcept;
+
 // The mean of a cell that is not empty.
 inline double cell_mean(const CellTable& table, size_t cell) noexcept {
   const uint32_t first = table.first_key[cell];

@@ -4,6 +4,7 @@
 
 #include "cells.h"
 #include "few_values.h"
+#include "fit_kmeans.h"
 #include "gap.h"
 #include "histogram.h"
 #include "lloyd.h"
