@@ -42,6 +42,23 @@ inline Levels levels() {
   return l;
 }
 
+// Calls `body(job)` for every level on one thread and on three.
+template <typename F>
+void at_all_levels(const F& body) {
+  dc::Pool pool(2);
+  const Levels all = levels();
+  for (int l = 0; l < all.count; l++) {
+    for (unsigned threads : {1u, 3u}) {
+      dc::Job job;
+      job.level = all.level[l];
+      job.threads = threads;
+      job.pool = &pool;
+      body(job);
+    }
+  }
+  pool.stop();
+}
+
 // Counter-based random numbers: value(seed, index) is always the same.
 inline uint64_t random_u64(uint64_t seed, uint64_t index) {
   uint64_t z = seed * 0x9e3779b97f4a7c15ull + index * 0xbf58476d1ce4e5b9ull + 0x94d049bb133111ebull;

@@ -348,6 +348,21 @@ void cancelled() {
   CHECK(decode_relative_index(job, nullptr, nullptr, 0, 4, &mask, 8, nullptr, 0).status == Status::aborted);
 }
 
+// A block of `bytes` bytes decodes to `in` at every level, and no word, nor many words, may follow its last.
+void exactly_the_words(const DecodeTable& table, const std::vector<uint8_t>& room, size_t bytes,
+                       const std::vector<uint8_t>& in, size_t many) {
+  const size_t n = in.size();
+  for (size_t more : {size_t{0}, size_t{2}, many}) {
+    Guarded<uint8_t> exact(bytes + more), out(n);
+    std::memcpy(exact.data(), room.data(), bytes);
+    std::memset(exact.data() + bytes, 0, more);
+    for (int l = 0; l < levels().count; l++) {
+      const Result result = decode_block(levels().level[l], table, exact.data(), bytes + more, out.data(), n);
+      CHECK(more ? result.status == Status::bitstream : result && std::memcmp(out.data(), in.data(), n) == 0);
+    }
+  }
+}
+
 // Every longest code length, with few symbols and with more than 128: each has its own loop at the wider levels.
 // 120 codes of 7 bits, 14 of 8, and a chain down to the longest; or the chain alone.
 void code_lengths() {
@@ -375,15 +390,7 @@ void code_lengths() {
         for (size_t i = 0; i < n; i++) in[i] = static_cast<uint8_t>(random_u64(longest, i) % symbols);
         size_t bytes = 0;
         CHECK(encode_block(Job(), *encoder, in.data(), n, room.data(), room.size(), &bytes));
-        for (size_t more : {0, 2, 512}) {  // what follows the last word is refused
-          Guarded<uint8_t> exact(bytes + more), out(n);
-          std::memcpy(exact.data(), room.data(), bytes);
-          std::memset(exact.data() + bytes, 0, more);
-          for (int l = 0; l < levels().count; l++) {
-            const Result result = decode_block(levels().level[l], *table, exact.data(), bytes + more, out.data(), n);
-            CHECK(more ? result.status == Status::bitstream : result && std::memcmp(out.data(), in.data(), n) == 0);
-          }
-        }
+        exactly_the_words(*table, room, bytes, in, 512);
       }
     }
   }
@@ -405,15 +412,7 @@ void words_left() {
   in[100] = in[5000] = 1;
   size_t bytes = 0;
   CHECK(encode_block(Job(), *encoder, in.data(), n, room.data(), room.size(), &bytes));
-  for (size_t more : {0, 2, 1024}) {
-    Guarded<uint8_t> exact(bytes + more), out(n);
-    std::memcpy(exact.data(), room.data(), bytes);
-    std::memset(exact.data() + bytes, 0, more);
-    for (int l = 0; l < levels().count; l++) {
-      const Result result = decode_block(levels().level[l], *table, exact.data(), bytes + more, out.data(), n);
-      CHECK(more ? result.status == Status::bitstream : result && std::memcmp(out.data(), in.data(), n) == 0);
-    }
-  }
+  exactly_the_words(*table, room, bytes, in, 1024);
 }
 
 // Weights of the mixer stay within 2^20, however long an opinion that is hardly more than none is right, or wrong.
