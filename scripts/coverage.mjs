@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { buildJavaScript, buildNative } from './build.mjs'
 import { root, run } from './support.mjs'
 
 const halves = process.argv.slice(2)
@@ -218,6 +219,8 @@ const TESTS = [
 ]
 
 function typescriptCoverage() {
+  buildNative()
+  buildJavaScript()
   const folder = path.join(scratch, 'jest')
   mkdirSync(folder)
   run(

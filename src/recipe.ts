@@ -1,5 +1,5 @@
 import * as assert from './assert.js'
-import type { EncodeOptions } from './encode/encode.js'
+import { ENTROPY_CHOICES, type EncodeOptions, LAYOUT_CHOICES } from './encode/encode.js'
 import { DeepCompressionError } from './errors.js'
 import { type PruneOptions, type ResolvedPrune, resolvePrune } from './prune/prune.js'
 import { KMEANS_ALGORITHMS, KMEANS_STARTS, type KmeansAlgorithm, type KmeansStart } from './quantize/kmeans.js'
@@ -141,10 +141,8 @@ function resolveLambda(path: string, given: QuantizeRule): ResolvedQuantize {
 
 function resolveEncode(path: string, value: unknown): Readonly<EncodeOptions> {
   const given = assert.options<EncodeOptions>(path, value, ENCODE_KEYS)
-  if (given.layout !== undefined) {
-    assert.oneOf(`${path}.layout`, given.layout, ['auto', 'dense', 'sparse', 'relative', 'context'])
-  }
-  if (given.entropy !== undefined) assert.oneOf(`${path}.entropy`, given.entropy, ['auto', 'none', 'huffman', 'rans'])
+  if (given.layout !== undefined) assert.oneOf(`${path}.layout`, given.layout, LAYOUT_CHOICES)
+  if (given.entropy !== undefined) assert.oneOf(`${path}.entropy`, given.entropy, ENTROPY_CHOICES)
   if (given.indexBits !== undefined && given.indexBits !== 'auto') {
     assert.whole(`${path}.indexBits`, given.indexBits, 2, 8)
   }

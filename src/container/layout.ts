@@ -106,6 +106,16 @@ export interface TensorDescriptor {
   section: Section | null
 }
 
+/** Whether positions are gaps between entries. */
+export function hasGaps({ layout }: Pick<TensorDescriptor, 'layout'>): boolean {
+  return layout === 'sparse' || layout === 'relative'
+}
+
+/** DCZ-34: whether index bytes are stored, of gaps or of a mask. */
+export function hasIndex(tensor: Pick<TensorDescriptor, 'layout' | 'pruned'>): boolean {
+  return hasGaps(tensor) || (tensor.layout === 'context' && tensor.pruned)
+}
+
 /** A descriptor as numbers, the form in which it crosses into the addon (native/container/descriptor.h has the same order). */
 export const DESCRIPTOR_FIELDS = [
   'elements',

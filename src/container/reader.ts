@@ -17,6 +17,8 @@ import {
   FLAG_SOURCE_ORDER,
   FOOTER_BYTES,
   HEADER_BYTES_LEAST,
+  hasGaps,
+  hasIndex,
   INDEX_BITS_LEAST,
   INDEX_BITS_MOST,
   LAYOUTS,
@@ -340,8 +342,8 @@ function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
   const zeroIsSymbol = layout === 'relative' || (layout === 'dense' && tensor.pruned)
   tensor.clusters = cursor.u8In(0, CLUSTERS_MOST - (zeroIsSymbol ? 2 : 1), 'clusters less 1') + 1
   tensor.kept = tensor.pruned ? cursor.varintIn(1, elements - 1, 'kept weights') : elements
-  const gaps = layout === 'sparse' || layout === 'relative'
-  const index = gaps || (context && tensor.pruned)
+  const gaps = hasGaps(tensor)
+  const index = hasIndex(tensor)
   if (layout === 'sparse') tensor.escape = cursor.u8In(1, 255, 'the escape')
   if (layout === 'relative') tensor.indexBits = cursor.u8In(INDEX_BITS_LEAST, INDEX_BITS_MOST, 'the index bits')
   if (gaps) tensor.extraGaps = cursor.varintIn(0, elements, 'extra gaps')

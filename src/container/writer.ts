@@ -8,6 +8,8 @@ import {
   FLAG_PRUNED,
   FLAG_SOURCE_ORDER,
   FOOTER_BYTES,
+  hasGaps,
+  hasIndex,
   LAYOUTS,
   MAGIC,
   METADATA_VALUE_BYTES_MOST,
@@ -98,8 +100,8 @@ function writeTensor(out: Bytes, tensor: TensorDescriptor): void {
     return
   }
   const context = tensor.layout === 'context'
-  const gaps = tensor.layout === 'sparse' || tensor.layout === 'relative'
-  const index = gaps || (context && tensor.pruned)
+  const gaps = hasGaps(tensor)
+  const index = hasIndex(tensor)
   out.u8(
     (tensor.pruned ? FLAG_PRUNED : 0) |
       (tensor.sourceOrder ? FLAG_SOURCE_ORDER : 0) |

@@ -1,12 +1,10 @@
 import type { PruningCriterion } from '../retrain/index.js'
 import type { NetName } from './lenet.js'
 
-/** One phase of training: how long, how fast, and on which variation of the images. */
+/** One phase of training: how long and how fast. */
 export interface Phase {
   epochs: number
   rate: number
-  /** Each training image is moved by up to this many pixels; default the recipe's. */
-  shift?: number
 }
 
 /** Tensors that share one budget: `density` is the share of all their weights that is kept, whichever tensors they lie in. */

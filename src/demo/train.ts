@@ -66,8 +66,7 @@ interface RunPhase {
 
 async function runPhase(context: Context, run: RunPhase): Promise<number> {
   const { tf, net, recipe, data, seed, job } = context
-  const shift = run.phase.shift ?? recipe.shift
-  const batches = shuffledBatches(data.train, { size: recipe.batch, shift, seed, stream: run.stream })
+  const batches = shuffledBatches(data.train, { size: recipe.batch, shift: recipe.shift, seed, stream: run.stream })
   const steps = run.phase.epochs * batches.perEpoch
   const schedule = cosineRate(run.phase.rate, Math.min(0.5, 100 / steps))
   const result = await runTraining(

@@ -19,8 +19,8 @@ import type { LayerReport } from '../report.js'
 import type { JobOptions, QuantizedTensor, WeightTensor } from '../tensor.js'
 
 const STAGE = 'encodeTensor'
-const LAYOUT_CHOICES = ['auto', 'dense', 'sparse', 'relative', 'context'] as const
-const ENTROPY_CHOICES = ['auto', 'none', 'huffman', 'rans'] as const
+export const LAYOUT_CHOICES = ['auto', 'dense', 'sparse', 'relative', 'context'] as const
+export const ENTROPY_CHOICES = ['auto', 'none', 'huffman', 'rans'] as const
 
 export interface EncodeOptions {
   /**

@@ -1,4 +1,4 @@
-import { SECTION_PAYLOAD, type TensorDescriptor } from '../container/layout.js'
+import { SECTION_PAYLOAD, type Section, type TensorDescriptor } from '../container/layout.js'
 import { checkLimit, type Limits, resolveLimits } from '../container/limits.js'
 import { inFile, type ParsedArchive, parseArchive, sectionBytes } from '../container/reader.js'
 import { decodePlain } from '../decode/plain/payload.js'
@@ -80,8 +80,20 @@ export class WebArchive {
     const tensor = this.parsed.tensors.get(name)
     if (!tensor)
       throw new DeepCompressionError('ARG', `the archive has no tensor ${printable(name)}`, { section: name })
-    checkLimit(this.limits, 'maxDecodedBytes', 4 * tensor.elements, `decoded bytes of tensor ${printable(name)}`)
-    const payload = tensor.section ? sectionBytes(this.parsed, tensor.section, this.file) : new Uint8Array(0)
+    this.checkDecoded(tensor)
+    return this.values(tensor, tensor.section ? this.bytes(tensor.section) : new Uint8Array(0))
+  }
+
+  private checkDecoded({ name, elements }: TensorDescriptor): void {
+    checkLimit(this.limits, 'maxDecodedBytes', 4 * elements, `decoded bytes of tensor ${printable(name)}`)
+  }
+
+  /** Of one section, its padding and checksums looked at. */
+  private bytes(section: Section): Uint8Array {
+    return sectionBytes(this.parsed, section, this.file)
+  }
+
+  private values(tensor: TensorDescriptor, payload: Uint8Array): Float32Array<ArrayBuffer> {
     const out = allocate(tensor)
     try {
       for (const _ of decodePlain(tensor, payload, 0, out, this.options.allowNonFinite ?? false));
@@ -103,10 +115,13 @@ export class WebArchive {
 
   /** Checks everything, section by section: padding and checksum, then what is in it by decoding. */
   verify(): void {
-    const names = [...this.parsed.tensors.keys()]
+    const tensors = [...this.parsed.tensors.values()]
     for (const section of this.parsed.sections) {
-      sectionBytes(this.parsed, section, this.file)
-      if (section.type === SECTION_PAYLOAD) this.decode(names[section.owner]!)
+      const payload = this.bytes(section)
+      if (section.type !== SECTION_PAYLOAD) continue
+      const tensor = tensors[section.owner]!
+      this.checkDecoded(tensor)
+      this.values(tensor, payload)
     }
   }
 }

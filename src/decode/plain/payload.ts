@@ -1,5 +1,5 @@
 import { crc32c } from '../../container/crc32c.js'
-import { CHUNK_BYTES, type TensorDescriptor } from '../../container/layout.js'
+import { CHUNK_BYTES, hasGaps, type TensorDescriptor } from '../../container/layout.js'
 import { readCodebook } from './codebook.js'
 import { readContext } from './context.js'
 import { damaged, type PlainModel, readBlock, readModel } from './stream.js'
@@ -59,7 +59,7 @@ function readModels(payload: Uint8Array, at: number, end: number, count: number)
 /** DCZ-43 */
 function readDirectory(tensor: TensorDescriptor, payload: Uint8Array): Place[] {
   const { layout, kept, extraGaps, indexBytes, codeBytes, tableBytes, codebookBytes } = tensor
-  const gaps = layout !== 'dense'
+  const gaps = hasGaps(tensor)
   const directory = codebookBytes + tableBytes
   const first = payload.length - indexBytes - codeBytes
   const blocks = blockCount(tensor)
