@@ -18,7 +18,7 @@ constexpr uint32_t kRansLowerBound = 1u << 16;  // the least state between two s
 constexpr unsigned kFirstListValue = 6;         // S1.6: `p` before the first number
 constexpr size_t kMaxModelBytes = 2 + 256 * 3;  // more than the longest serialized model (S1.6: 7 + 11 bits a symbol)
 
-constexpr size_t kStreamBlockSymbols = 131072;  // S6: symbols of a full block of a plain stream
+constexpr size_t kStreamBlockSymbols = 262144;  // S6: symbols of a full block of a plain stream
 
 enum class CodeMode : uint8_t { constant = 0, raw = 1, huffman = 2, rans = 3 };
 

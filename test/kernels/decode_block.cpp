@@ -297,7 +297,7 @@ void sizes_are_as_promised() {
 
 void streams_round_trip() {
   Pool pool(1);
-  for (size_t n : {size_t{0}, size_t{1}, size_t{1000}, size_t{131072}, size_t{131073}, size_t{400001}}) {
+  for (size_t n : {size_t{0}, size_t{1}, size_t{1000}, size_t{262144}, size_t{262145}, size_t{800001}}) {
     for (int shape : {0, 3, 8, 5}) {
       for (ModeChoice choice : {ModeChoice::huffman, ModeChoice::automatic, ModeChoice::raw}) {
         const auto symbols = stream(shape, n, 77);
@@ -324,7 +324,7 @@ void streams_round_trip() {
           CHECK(decode_stream(job, more.data(), bytes + 1, back.data(), n).status == Status::bitstream);
           CHECK(decode_stream(job, exact.data(), bytes, back.data(), 0).status == Status::bitstream);
           // A reserved bit of the model.
-          if (shape == 3 && n > 131072) {
+          if (shape == 3 && n > 262144) {
             exact[0] ^= 0x80;
             CHECK(decode_stream(job, exact.data(), bytes, back.data(), n).status == Status::huffman);
           }
