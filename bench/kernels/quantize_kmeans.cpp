@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/pool.h"
+#include "base/read_pass.h"
 #include "quantize/assign.h"
 #include "quantize/groups.h"
 #include "quantize/kmeans.h"
@@ -77,20 +78,16 @@ int main(int argc, char** argv) {
   request.start = static_cast<KmeansStart>(argc > 6 ? std::atoi(argv[6]) : 0);
   request.max_iterations = algorithm == 0 ? 10000 : 0xffffffff;
   KmeansSummary summary;
-  double best = 1e9, best_assign = 1e9, pass = 1e9;
+  double best = 1e9, best_assign = 1e9, best_both = 1e9, pass = 1e9;
+  std::vector<double> both;
+  Array<uint8_t> fused;
+  if (!fused.reset(2 * n)) return 1;
+  uint64_t taking_part = 0;
+  for (size_t i = 0; i < n; i++) taking_part += !kept || (kept[i / 32] >> (i & 31) & 1);
   for (int r = 0; r <= rounds; r++) {
     double t = seconds();
-    Array<double> part;
-    if (!part.reset_zeroed(block_count(n))) return 1;
-    parallel(job, block_count(n), [&](size_t b, unsigned) {
-      uint32_t all = 0;
-      for (size_t i = b * kBlockElements; i < (b + 1) * kBlockElements && i < n; i++) {
-        uint32_t u;
-        std::memcpy(&u, &x[i], 4);
-        all |= u;
-      }
-      part[b] = all;
-    });
+    uint32_t all = 0;
+    if (!read_pass(job, x.data(), n, &all)) return 1;
     const double t_pass = seconds() - t;
     t = seconds();
     const Result done = kmeans_1d(job, request, centroids.data(), counts.data(), summary);
@@ -102,17 +99,32 @@ int main(int argc, char** argv) {
     t = seconds();
     assign(job, x.data(), n, kept, centroids.data(), summary.used, codes.data(), k > 256 ? 2 : 1);
     const double t_assign = seconds() - t;
+    request.codes = fused.data();
+    request.code_bytes = k > 256 ? 2 : 1;
+    request.code_count = taking_part;
+    t = seconds();
+    if (!kmeans_1d(job, request, centroids.data(), counts.data(), summary)) return 1;
+    const double t_both = seconds() - t;
+    request.codes = nullptr;
+    if (std::memcmp(codes.data(), fused.data(), taking_part * request.code_bytes) != 0) {
+      std::puts("the codes of the one call differ");
+      return 1;
+    }
     if (r > 0) {
       best = t_cluster < best ? t_cluster : best;
       best_assign = t_assign < best_assign ? t_assign : best_assign;
       pass = t_pass < pass ? t_pass : pass;
+      both.push_back(t_both);
     }
   }
+  std::sort(both.begin(), both.end());
+  best_both = both[0];
   std::printf(
-      "%c algorithm %u k %u threads %u: cluster %.1f ms, assign %.1f ms, read pass %.2f ms; inertia %.12g used %u "
+      "%c algorithm %u k %u threads %u: with codes %.2f ms (median %.2f), cluster %.1f ms, assign %.1f ms, read pass "
+      "%.2f ms; inertia %.12g used %u "
       "steps %u converged %d; gap at most %.5f %%\n",
-      name, algorithm, k, threads, best * 1e3, best_assign * 1e3, pass * 1e3, summary.inertia, summary.used,
-      summary.iterations, summary.converged,
+      name, algorithm, k, threads, best_both * 1e3, both[both.size() / 2] * 1e3, best * 1e3, best_assign * 1e3,
+      pass * 1e3, summary.inertia, summary.used, summary.iterations, summary.converged,
       summary.lower_bound > 0 ? (summary.inertia / summary.lower_bound - 1) * 100 : NAN);
   if (algorithm == 4) {  // fit looks at no value again: what its centroids are worth, beside the histogram's
     double real = 0;

@@ -27,11 +27,15 @@ struct Job {
   unsigned threads = 1;        // participants at the most, the calling thread included
   Pool* pool = nullptr;        // nullptr: the calling thread does everything
   Control* control = nullptr;  // nullptr: cannot be cancelled
+  // Where the progress of this part of the work begins and ends, of 10,000.
+  int32_t progress_from = 0, progress_to = 10000;
 
   bool cancelled() const noexcept { return control && control->cancel.load(std::memory_order_relaxed) != 0; }
   void report(uint64_t done, uint64_t total) const noexcept {
     if (control && total) {
-      control->progress.store(static_cast<int32_t>(done * 10000.0 / total), std::memory_order_relaxed);
+      const double part = static_cast<double>(done) / static_cast<double>(total);
+      control->progress.store(progress_from + static_cast<int32_t>((progress_to - progress_from) * part),
+                              std::memory_order_relaxed);
     }
   }
 };

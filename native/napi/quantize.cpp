@@ -8,7 +8,8 @@ namespace {
 
 // kmeans1d(values: Float32Array, mask: Uint32Array | null, weights: Float32Array | null, initial: Float32Array | null,
 //          ignoreZeros: boolean, clusters, algorithm, start, maxIterations, tolerance, seed,
-//          centroids: Float32Array(clusters), counts: Uint32Array(clusters), summary: Float64Array(8), ...job)
+//          centroids: Float32Array(clusters), counts: Uint32Array(clusters), summary: Float64Array(8),
+//          codes: Uint8Array | Uint16Array | null, ...job)
 class KmeansTask final : public AsyncTask {
  public:
   KmeansRequest request;
@@ -30,7 +31,7 @@ class KmeansTask final : public AsyncTask {
 };
 
 Napi::Value kmeans_1d_call(const Napi::CallbackInfo& info) {
-  Arguments args(info, 17);
+  Arguments args(info, 18);
   auto task = std::make_unique<KmeansTask>();
   KmeansRequest& request = task->request;
   const auto values = args.f32(0);
@@ -64,6 +65,13 @@ Napi::Value kmeans_1d_call(const Napi::CallbackInfo& info) {
   task->centroids = centroids.data;
   task->counts = counts.data;
   task->summary = summary.data;
+  if (!info[14].IsNull()) {
+    const auto codes = args.codes(14);
+    args.require(codes.bytes == 2 || clusters <= 256, "more than 256 clusters need 16-bit codes");
+    request.codes = codes.data;
+    request.code_bytes = codes.bytes;
+    request.code_count = codes.size;
+  }
   return args.run(std::move(task));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "assign.h"
 #include "cells.h"
 #include "few_values.h"
 #include "fit_kmeans.h"
@@ -57,24 +58,18 @@ uint32_t distinct_values(const SortedPoints& points, uint32_t limit, float* valu
   return distinct;
 }
 
-}  // namespace
+// Small inputs are sorted: that is no slower there, and their cells are the values themselves.
+constexpr size_t kSortUpTo = 65536;
 
-Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids, uint32_t* counts,
-                 KmeansSummary& summary) noexcept {
-  summary = KmeansSummary{};
-  if (request.clusters < 1 || request.clusters > kMaxClusters || request.count > 0xffffffffull)
-    return fail(Status::arg);
-  Collected collected;
-  const bool from_cells = request.algorithm == KmeansAlgorithm::histogram ||
-                          request.algorithm == KmeansAlgorithm::fit ||
-                          (request.algorithm == KmeansAlgorithm::lloyd && request.start == KmeansStart::histogram);
-  // Small inputs are sorted: that is no slower there, and their cells are the values themselves.
-  constexpr size_t kSortUpTo = 65536;
-  // A pass by cells also finds what is not finite.
-  Result done = collect(job, request, collected, !from_cells || request.count <= kSortUpTo);
-  if (!done) return done;
+bool from_cells(const KmeansRequest& request) noexcept {
+  return request.algorithm == KmeansAlgorithm::histogram || request.algorithm == KmeansAlgorithm::fit ||
+         (request.algorithm == KmeansAlgorithm::lloyd && request.start == KmeansStart::histogram);
+}
+
+Result cluster(const Job& job, const KmeansRequest& request, const Collected& collected, float* centroids,
+               uint32_t* counts, KmeansSummary& summary) noexcept {
+  Result done;
   SortedPoints points;
-  summary.kept = collected.count;
   const bool estimated = request.algorithm == KmeansAlgorithm::fit && collected.count > kSortUpTo;
   if (!request.weights && request.clusters <= kFewMost && !estimated) {
     bool few = false;
@@ -87,7 +82,7 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   Array<float> reached;
   uint32_t steps_before = 0;
   const bool fits = request.algorithm == KmeansAlgorithm::fit;
-  if (from_cells && !fits && !request.weights && collected.count > kSortUpTo) {
+  if (from_cells(request) && !fits && !request.weights && collected.count > kSortUpTo) {
     bool answered = false;
     done = histogram_kmeans(job, collected.values, collected.count, request, centroids, counts, summary, answered);
     if (!done) return done;
@@ -180,6 +175,29 @@ Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids,
   done = border_loss(job, detail.cells.data(), detail.count, request.clusters, summary.inertia, loss);
   summary.lower_bound = bound_below(cheapest, loss, summary.inertia);
   return done;
+}
+
+}  // namespace
+
+Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids, uint32_t* counts,
+                 KmeansSummary& summary) noexcept {
+  summary = KmeansSummary{};
+  if (request.clusters < 1 || request.clusters > kMaxClusters || request.count > 0xffffffffull)
+    return fail(Status::arg);
+  Collected collected;
+  // A pass by cells also finds what is not finite.
+  Result done = collect(job, request, collected, !from_cells(request) || request.count <= kSortUpTo);
+  if (!done) return done;
+  summary.kept = collected.count;
+  Job clustering = job, coding = job;
+  if (request.codes) clustering.progress_to = coding.progress_from = 9000;
+  done = cluster(clustering, request, collected, centroids, counts, summary);
+  if (!done || !request.codes || summary.used == 0) return done;
+  // Zeros that were left out have a code all the same, else the values that took part are at hand without gaps.
+  const bool packed = !request.ignore_zeros;
+  return assign(coding, packed ? collected.values : request.values, packed ? collected.count : request.count,
+                packed ? nullptr : request.mask, centroids, summary.used, request.codes, request.code_bytes,
+                request.code_count);
 }
 
 }  // namespace dc

@@ -33,6 +33,10 @@ struct KmeansRequest {
   uint32_t max_iterations = 0;              // Lloyd steps at the most
   double tolerance = 0;                     // stop once no centroid moved further than this; 0: to the fixed point
   uint64_t seed = 0;                        // random and kmeans++ starts, the sample of `sampled`
+  // Room for the codes of all values that `mask` keeps (assign.h), which are then written too; nullptr: none.
+  void* codes = nullptr;
+  unsigned code_bytes = 1;
+  uint64_t code_count = 0;
 };
 
 struct KmeansSummary {
@@ -47,7 +51,8 @@ struct KmeansSummary {
 
 // centroids[0 .. used) strictly ascending, counts[i] = values nearest to centroid i (ties to the lower one, thresholds
 // as in assign.h). Both arrays have room for `clusters` entries. Errors: nonfinite (offset = first index, in a weight
-// or a value that takes part), value (a negative weight, or one too small beside the largest), nomem, aborted.
+// or a value that takes part or gets a code), value (a negative weight, or one too small beside the largest), arg
+// (code_count is not what the mask keeps), nomem, aborted.
 Result kmeans_1d(const Job& job, const KmeansRequest& request, float* centroids, uint32_t* counts,
                  KmeansSummary& summary) noexcept;
 

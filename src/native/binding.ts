@@ -43,6 +43,7 @@ export interface NativeBinding {
     centroids: Float32Array,
     counts: Uint32Array,
     summary: Float64Array,
+    codes: Uint8Array | Uint16Array | null,
     ...run: Run
   ): number | undefined
   ecsq(

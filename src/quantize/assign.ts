@@ -55,8 +55,10 @@ function ascending(name: string, centroids: Float32Array<ArrayBuffer>): Float32A
   return centroids
 }
 
-function codesFor(centroids: number, count: number): Codes {
-  return centroids <= 256 ? new Uint8Array(count) : new Uint16Array(count)
+/** Room for the codes of `count` weights, or with a mask of those it keeps. */
+export function codesFor(centroids: number, count: number, mask: Uint32Array | null = null): Codes {
+  const length = mask ? countKept(mask, count) : count
+  return centroids <= 256 ? new Uint8Array(length) : new Uint16Array(length)
 }
 
 function assignCall(values: Float32Array, mask: Uint32Array | null, centroids: Float32Array, codes: Codes) {
@@ -72,7 +74,7 @@ export async function assignOwned(
   job: ResolvedJob,
   tensor = '',
 ): Promise<Codes> {
-  const codes = codesFor(centroids.length, mask ? countKept(mask, values.length) : values.length)
+  const codes = codesFor(centroids.length, values.length, mask)
   await runJob({ stage: 'assign', tensor, total: values.length }, job, assignCall(values, mask, centroids, codes))
   return codes
 }
@@ -84,7 +86,7 @@ export function assignOwnedNow(
   centroids: Float32Array<ArrayBuffer>,
   job: ResolvedJob,
 ): Codes {
-  const codes = codesFor(centroids.length, mask ? countKept(mask, values.length) : values.length)
+  const codes = codesFor(centroids.length, values.length, mask)
   runNow({ stage: 'assign' }, job, assignCall(values, mask, centroids, codes))
   return codes
 }

@@ -11,6 +11,7 @@ import {
   runNow,
 } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
+import type { Codes } from './assign.js'
 import { ownedSides, ownedSidesNow, type ResolvedSides, resolveSides, type Sides } from './sides.js'
 
 /** In the order of the native enum (native/quantize/kmeans.h). */
@@ -166,7 +167,13 @@ export function kmeansResult(algorithm: KmeansAlgorithm, out: KmeansOutputs): Km
   }
 }
 
-export function kmeansCaller(values: Float32Array, resolved: ResolvedKmeans, out: KmeansOutputs) {
+/** `codes`: room for one code a value that the mask keeps, to be written in the same call. */
+export function kmeansCaller(
+  values: Float32Array,
+  resolved: ResolvedKmeans,
+  out: KmeansOutputs,
+  codes: Codes | null = null,
+) {
   const r = resolved
   return (threads: number, control: Int32Array, done: Done) =>
     binding().kmeans1d(
@@ -184,6 +191,7 @@ export function kmeansCaller(values: Float32Array, resolved: ResolvedKmeans, out
       out.centroids,
       out.counts,
       out.summary,
+      codes,
       threads,
       control,
       done,
@@ -232,16 +240,17 @@ export async function kmeans1dOwned(
   resolved: ResolvedKmeans,
   job: ResolvedJob,
   tensor = '',
+  codes: Codes | null = null,
 ): Promise<KmeansResult> {
   const out = kmeansOutputs(resolved.clusters)
-  await runJob({ stage: 'kmeans1d', tensor, total: values.length }, job, kmeansCaller(values, resolved, out))
+  await runJob({ stage: 'kmeans1d', tensor, total: values.length }, job, kmeansCaller(values, resolved, out, codes))
   return kmeansResult(resolved.algorithm, out)
 }
 
 /** `kmeans1dOwned`, run now. */
-export function kmeans1dOwnedNow({ input, resolved, job }: TakenKmeans): KmeansResult {
+export function kmeans1dOwnedNow({ input, resolved, job }: TakenKmeans, codes: Codes | null = null): KmeansResult {
   const out = kmeansOutputs(resolved.clusters)
-  runNow({ stage: 'kmeans1d' }, job, kmeansCaller(input, resolved, out))
+  runNow({ stage: 'kmeans1d' }, job, kmeansCaller(input, resolved, out, codes))
   return kmeansResult(resolved.algorithm, out)
 }
 

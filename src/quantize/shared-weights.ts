@@ -1,6 +1,6 @@
-import type { ResolvedJob } from '../native/job.js'
+import { type ResolvedJob, throwIfAborted } from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
-import { assignOwned, assignOwnedNow, type Codes } from './assign.js'
+import { assignOwned, type Codes, codesFor } from './assign.js'
 import {
   type KmeansOptions,
   type KmeansResult,
@@ -28,6 +28,12 @@ export async function codesOwned(
   return assignOwned(values, mask, means.centroids as Float32Array<ArrayBuffer>, job, tensor)
 }
 
+/** Codes are bytes where the centroids in use allow it, however many were asked for. */
+function shared(means: KmeansResult, codes: Codes): SharedWeights {
+  if (means.used === 0) return { ...means, codes: new Uint8Array(0) }
+  return { ...means, codes: means.used <= 256 && codes.BYTES_PER_ELEMENT > 1 ? Uint8Array.from(codes) : codes }
+}
+
 /** `sharedWeights` for the pipeline: the arrays belong to the job and nobody else touches them meanwhile; nothing is copied. */
 export async function sharedWeightsOwned(
   values: Float32Array<ArrayBuffer>,
@@ -35,13 +41,16 @@ export async function sharedWeightsOwned(
   job: ResolvedJob,
   tensor = '',
 ): Promise<SharedWeights> {
-  const means = await kmeans1dOwned(values, resolved, job, tensor)
-  return { ...means, codes: await codesOwned(values, resolved.mask, means, job, tensor) }
+  const codes = codesFor(resolved.clusters, values.length, resolved.mask)
+  const means = await kmeans1dOwned(values, resolved, job, tensor, codes)
+  throwIfAborted(job, 'assign')
+  job.onProgress?.({ stage: 'assign', tensor, done: values.length, total: values.length })
+  return shared(means, codes)
 }
 
 /**
- * Clusters the weights and gives each its code, copying them once: `kmeans1d`, then `assign`. Options, result and errors as of
- * those two; `ignoreZeros` leaves zeros out of the clustering, but they get a code.
+ * `kmeans1d` and `assign` in one: clusters the weights and gives each its code. The arrays are copied once, and with a mask they are read
+ * once. Options, result and errors as of those two; `ignoreZeros` leaves zeros out of the clustering, but they get a code.
  */
 export async function sharedWeights(
   values: Float32Array,
@@ -59,8 +68,6 @@ export function sharedWeightsSync(
   job?: JobOptions & { force?: boolean },
 ): SharedWeights {
   const taken = takeKmeansNow(values, options, job)
-  const means = kmeans1dOwnedNow(taken)
-  if (means.used === 0) return { ...means, codes: new Uint8Array(0) }
-  const centroids = means.centroids as Float32Array<ArrayBuffer>
-  return { ...means, codes: assignOwnedNow(taken.input, taken.resolved.mask, centroids, taken.job) }
+  const codes = codesFor(taken.resolved.clusters, taken.input.length, taken.resolved.mask)
+  return shared(kmeans1dOwnedNow(taken, codes), codes)
 }

@@ -5,7 +5,9 @@
 #include <iterator>
 #include <vector>
 
+#include "base/mask.h"
 #include "check.h"
+#include "quantize/assign.h"
 #include "quantize/cell_pass.h"
 #include "quantize/fit.h"
 #include "quantize/groups.h"
@@ -21,6 +23,7 @@ struct Outcome {
   std::vector<uint32_t> counts;
 };
 
+// Codes are written in the same call, and held against the plain search here.
 static Outcome run(const std::vector<float>& x, KmeansRequest request, const std::vector<float>& weights = {},
                    unsigned threads = 1, CpuLevel level = CpuLevel::scalar) {
   static Pool pool(4);
@@ -36,8 +39,28 @@ static Outcome run(const std::vector<float>& x, KmeansRequest request, const std
   job.pool = &pool;
   Guarded<float> centroids(request.clusters);
   Guarded<uint32_t> counts(request.clusters);
+  Guarded<uint16_t> codes(request.mask ? count_mask(CpuLevel::scalar, request.mask, x.size()) : x.size());
+  request.codes = codes.data();
+  request.code_bytes = request.clusters <= 256 ? 1 : 2;
+  request.code_count = codes.size();
   Outcome out;
   out.result = kmeans_1d(job, request, centroids.data(), counts.data(), out.summary);
+  if (out.result && out.summary.used > 0) {
+    std::vector<float> thresholds(out.summary.used);
+    assignment_thresholds(centroids.data(), out.summary.used, thresholds.data());
+    const uint8_t* const bytes = reinterpret_cast<const uint8_t*>(codes.data());
+    size_t at = 0, wrong = 0;
+    for (size_t i = 0; i < x.size(); i++) {
+      if (request.mask && !mask_bit(request.mask, i)) continue;
+      const uint32_t code = request.code_bytes == 1 ? bytes[at] : codes[at];
+      wrong += code != assign_one(x[i], thresholds.data(), out.summary.used);
+      at++;
+    }
+    CHECK(wrong == 0 && at == codes.size());
+    request.code_count++;
+    if (x.size() < 1000)
+      CHECK(kmeans_1d(job, request, centroids.data(), counts.data(), out.summary).status == Status::arg);
+  }
   out.centroids.assign(centroids.data(), centroids.data() + out.summary.used);
   out.counts.assign(counts.data(), counts.data() + out.summary.used);
   return out;

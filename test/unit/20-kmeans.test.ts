@@ -171,4 +171,25 @@ describe('sharedWeights', () => {
       expect(sharedWeightsSync(values, options)).toEqual(await sharedWeights(values, options))
     }
   })
+
+  test('13. it answers what kmeans1d and assign answer, and reports both as stages', async () => {
+    const values = generate({ count: 70_000, shape: 2, deviation: 1, outliers: 0, seed: 7 })
+    for (let i = 0; i < values.length; i += 3) values[i] = 0
+    const mask = Uint32Array.from({ length: Math.ceil(values.length / 32) }, (_, w) => Math.imul(w + 1, 0x9e3779b1))
+    const few = { clusters: 300, mask: Uint32Array.from(mask, (_, w) => (w < 4 ? 1 : 0)) }
+    for (const options of [
+      { clusters: 16, mask },
+      { clusters: 300, mask },
+      few,
+      { clusters: 8, ignoreZeros: true, mask },
+    ]) {
+      const stages = new Set<string>()
+      const { codes, ...means } = await sharedWeights(values, options, {
+        onProgress: ({ stage, done, total }) => void (done === total && stages.add(stage)),
+      })
+      expect(means).toEqual(kmeans1dSync(values, options))
+      expect(codes).toEqual(assignSync(values, means.centroids, { mask: options.mask }))
+      expect([...stages]).toEqual(['kmeans1d', 'assign'])
+    }
+  })
 })
