@@ -3,6 +3,7 @@
 //               kernel tests (they go through every level of this machine) and by the committed fuzz corpora under the replay driver;
 //               MC/DC as a figure where the clang has it (18 and later; Debian: apt-get install clang-19 llvm-19 libclang-rt-19-dev).
 //   TypeScript  V8's coverage of src/decode/plain and src/container/{reader,layout,limits,crc32c}.ts by jest.
+//               Levels that this machine lacks are not demanded, and it says so.
 // The body of a constructor that says `// coverage: run by the compiler` is left out: it has no machine code. Nothing else can be.
 // `npm run coverage -- native` or `-- typescript` for one half.
 import { spawnSync } from 'node:child_process'
@@ -10,7 +11,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import os from 'node:os'
 import path from 'node:path'
 import { buildJavaScript, buildNative } from './build.mjs'
-import { root, run } from './support.mjs'
+import { cmake, root, run } from './support.mjs'
 
 const halves = process.argv.slice(2)
 if (halves.some((half) => half !== 'native' && half !== 'typescript')) {
@@ -77,40 +78,75 @@ function report(files, withMcdc) {
   short += missing.length
 }
 
+/** A clang that makes programs with counters, and the LLVM tools of its version. Ends this process where there is none. */
+function toolchain() {
+  const reasons = []
+  for (const clang of ['clang++-19', 'clang++-18', 'clang++', 'clang++-14']) {
+    const said = spawnSync(clang, ['--version'], { encoding: 'utf8' })
+    if (said.status !== 0) continue
+    const version = Number(/version (\d+)/.exec(said.stdout)[1])
+    const tool = (name) =>
+      [`${name}-${version}`, name].find((command) => {
+        const answer = spawnSync(command, ['--version'], { encoding: 'utf8' })
+        return answer.status === 0 && Number(/version (\d+)/.exec(answer.stdout)?.[1]) === version
+      })
+    const tools = { profdata: tool('llvm-profdata'), cov: tool('llvm-cov') }
+    const flags = ['-std=c++17', '-fprofile-instr-generate', '-fcoverage-mapping', '-I', path.join(root, 'native')]
+    // Links the counters' runtime, and says the best level of this machine as the library sees it.
+    const probe = path.join(scratch, `probe-${version}`)
+    const source = `#include <cstdio>
+      #include "base/cpu.h"
+      int main() { std::puts(dc::cpu_level_name(dc::detected_cpu_level())); }`
+    const made = spawnSync(clang, [...flags, '-x', 'c++', '-', path.join(root, 'native/base/cpu.cpp'), '-o', probe], {
+      input: source,
+      encoding: 'utf8',
+    })
+    const env = { ...process.env, LLVM_PROFILE_FILE: '/dev/null' }
+    const level = made.status === 0 ? spawnSync(probe, { encoding: 'utf8', env }).stdout.trim() : undefined
+    if (level && tools.profdata && tools.cov) return { clang, version, level, ...tools }
+    const lacks = [
+      ...(level ? [] : [`cannot link programs with counters (libclang-rt-${version}-dev)`]),
+      ...(tools.profdata && tools.cov ? [] : [`has no llvm-profdata and llvm-cov of its version (llvm-${version})`]),
+    ]
+    reasons.push(`${clang} ${lacks.join(' and ')}`)
+  }
+  const found = reasons.length > 0 ? reasons.join('; ') : 'no clang here'
+  console.error(`native coverage: ${found}. Debian: apt-get install clang-19 llvm-19 libclang-rt-19-dev`)
+  rmSync(scratch, { recursive: true, force: true })
+  process.exit(1)
+}
+
+const LEVELS = ['scalar', 'avx2', 'avx512']
+
+/**
+ * Lines that only a level can reach which this machine lacks: what stands between `#if DC_X86` and its `#else` or `#endif`, where no test
+ * reached it, and the files of that level. Empty on a machine that has every level.
+ */
+function missingLevels(level) {
+  const missing = LEVELS.slice(LEVELS.indexOf(level) + 1)
+  const isMissing = (name) => missing.some((one) => name.endsWith(`_${one}.h`))
+  const ladder = (name) => {
+    const lines = new Set()
+    if (missing.length === 0) return lines
+    let within = false
+    for (const [i, line] of readFileSync(path.join(root, name), 'utf8').split('\n').entries()) {
+      if (/^#if DC_X86/.test(line)) within = true
+      else if (/^#(else|endif)/.test(line)) within = false
+      else if (within) lines.add(i + 1)
+    }
+    return lines
+  }
+  return { missing, isMissing, ladder }
+}
+
 const SUBJECT =
   /^native\/(decode\/.*\.(cpp|h)|container\/(codebook|crc32c|descriptor|reader|layout)\.(cpp|h)|base\/(bits|checked|canonical_code|context_model)\.(h|cpp))$/
 
 function nativeCoverage() {
-  const clang = ['clang++-19', 'clang++-18', 'clang++', 'clang++-14'].find(
-    (name) => spawnSync(name, ['--version']).status === 0,
-  )
-  if (!clang) {
-    console.error('no clang here (Debian: apt-get install clang-19 llvm-19 libclang-rt-19-dev)')
-    process.exit(1)
-  }
-  const version = Number(/version (\d+)/.exec(spawnSync(clang, ['--version'], { encoding: 'utf8' }).stdout)[1])
-  const llvm = (name) =>
-    [`${name}-${version}`, name].find((command) => spawnSync(command, ['--version']).status === 0) ?? name
+  const { clang, version, level, profdata, cov } = toolchain()
+  const { missing, isMissing, ladder } = missingLevels(level)
   const mcdc = version >= 18
   const folder = `build-coverage-${version}`
-  const generator = spawnSync('ninja', ['--version']).status === 0 ? ['-G', 'Ninja'] : []
-  const silent = { stdio: ['ignore', 'ignore', 'inherit'] }
-  run(
-    'cmake',
-    [
-      '-S',
-      '.',
-      '-B',
-      folder,
-      ...generator,
-      `-DCMAKE_CXX_COMPILER=${clang}`,
-      '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
-      `-DDC_COVERAGE=${mcdc ? 'mcdc' : 'branches'}`,
-      '-DDC_TESTS=ON',
-      '-DDC_FUZZ=ON',
-    ],
-    silent,
-  )
   const named = (place, prefix) =>
     readdirSync(path.join(root, place))
       .filter(
@@ -119,7 +155,13 @@ function nativeCoverage() {
       .map((name) => prefix + name.slice(0, -4))
   const kernels = named('test/kernels', 'kernel_')
   const fuzzers = named('test/fuzz', 'fuzz_')
-  run('cmake', ['--build', folder, '-j', '2', '--target', ...kernels, ...fuzzers], silent)
+  const options = [
+    '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
+    `-DDC_COVERAGE=${mcdc ? 'mcdc' : 'branches'}`,
+    '-DDC_TESTS=ON',
+    '-DDC_FUZZ=ON',
+  ]
+  cmake(folder, clang, options, [...kernels, ...fuzzers])
   for (const program of [...kernels, ...fuzzers]) {
     const corpus = `test/fuzz/corpus/${program.slice('fuzz_'.length)}`
     const done = spawnSync(
@@ -143,11 +185,11 @@ function nativeCoverage() {
   const raw = readdirSync(scratch)
     .filter((name) => name.endsWith('.profraw'))
     .map((name) => path.join(scratch, name))
-  run(llvm('llvm-profdata'), ['merge', '-sparse', ...raw, '-o', profile])
+  run(profdata, ['merge', '-sparse', ...raw, '-o', profile])
   const binaries = [...kernels, ...fuzzers].flatMap((name, i) => [...(i ? ['-object'] : []), path.join(folder, name)])
   const exported = (format) => {
     const done = spawnSync(
-      llvm('llvm-cov'),
+      cov,
       [
         'export',
         `-format=${format}`,
@@ -204,8 +246,27 @@ function nativeCoverage() {
       )
       return { name, lines: lines.get(name) ?? new Map(), branches, mcdc, open }
     })
-    .filter((file) => SUBJECT.test(file.name) && file.lines.size > 0)
-  console.log(`native decoder and validator (${clang} ${version}, ${raw.length} programs)`)
+    .filter((file) => SUBJECT.test(file.name) && file.lines.size > 0 && !isMissing(file.name))
+  let notDemanded = 0
+  for (const file of files) {
+    const only = ladder(file.name)
+    const demanded = ({ line, hit }) => hit || !only.has(line)
+    for (const [line, hit] of [...file.lines]) {
+      if (demanded({ line, hit })) continue
+      file.lines.delete(line)
+      notDemanded++
+    }
+    const branches = file.branches.filter(demanded)
+    notDemanded += file.branches.length - branches.length
+    file.branches = branches
+  }
+  console.log(`native decoder and validator (${clang}, ${raw.length} programs, levels up to ${level})`)
+  if (missing.length > 0) {
+    const files = missing.map((one) => `*_${one}.h`).join(', ')
+    console.log(
+      `this machine lacks ${missing.join(', ')}: ${files} and ${notDemanded} lines and branches are not demanded`,
+    )
+  }
   report(files, mcdc)
 }
 

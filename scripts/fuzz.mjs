@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import os from 'node:os'
 import path from 'node:path'
 import { buildJavaScript, buildNative } from './build.mjs'
-import { root, run } from './support.mjs'
+import { cmake, root } from './support.mjs'
 
 const [seconds = '20', ...wanted] = process.argv.slice(2)
 if (!(Number(seconds) > 0)) {
@@ -32,14 +32,7 @@ if (!clang) {
   )
 }
 
-function build(folder, more) {
-  const generator = spawnSync('ninja', ['--version']).status === 0 ? ['-G', 'Ninja'] : []
-  const options = ['-DDC_FUZZ=ON', '-DDC_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=RelWithDebInfo', ...more]
-  const silent = { stdio: ['ignore', 'ignore', 'inherit'] }
-  run('cmake', ['-S', '.', '-B', folder, ...generator, `-DCMAKE_CXX_COMPILER=${compiler}`, ...options], silent)
-  run('cmake', ['--build', folder, '-j', '2'], silent)
-}
-
+const OPTIONS = ['-DDC_FUZZ=ON', '-DDC_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=RelWithDebInfo']
 const plainFolder = clang ? 'build-fuzz' : 'build-fuzz-gcc'
 const openFolder = `${plainFolder}-open`
 const all = readdirSync(path.join(root, 'test/fuzz'))
@@ -53,9 +46,9 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 const runs = targets.map((target) => ({ target, folder: plainFolder }))
-if (targets.length > 0) build(plainFolder, [])
+if (targets.length > 0) cmake(plainFolder, compiler, OPTIONS)
 if (targets.includes('file')) {
-  build(openFolder, ['-DDC_FUZZ_NO_CHECKSUMS=ON'])
+  cmake(openFolder, compiler, [...OPTIONS, '-DDC_FUZZ_NO_CHECKSUMS=ON'])
   runs.push({ target: 'file', folder: openFolder })
 }
 

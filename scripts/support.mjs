@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -41,4 +41,25 @@ export function stale(output, inputs) {
     const at = path.join(root, input)
     return (statSync(at).isDirectory() ? newest(at) : statSync(at).mtimeMs) > made
   })
+}
+
+/**
+ * Configures and builds `targets` (none: all) in `folder` by CMake, and shows errors only. A folder that another compiler made (another
+ * one or another version of it, another generator) is deleted first: CMake would go on with some of its options, or fail.
+ */
+export function cmake(folder, compiler, options, targets = []) {
+  const silent = { stdio: ['ignore', 'ignore', 'inherit'] }
+  const generator = spawnSync('ninja', ['--version']).status === 0 ? ['-G', 'Ninja'] : []
+  const version = spawnSync(compiler, ['--version'], { encoding: 'utf8' }).stdout
+  const made = [compiler, ...generator, version].join(' ')
+  const full = path.join(root, folder)
+  const mark = path.join(full, '.compiler')
+  if (existsSync(full) && !(existsSync(mark) && readFileSync(mark, 'utf8') === made)) {
+    console.error(`${folder} was made by another compiler, or it is not known by which: deleted`)
+    rmSync(full, { recursive: true })
+  }
+  mkdirSync(full, { recursive: true })
+  writeFileSync(mark, made)
+  run('cmake', ['-S', '.', '-B', folder, ...generator, `-DCMAKE_CXX_COMPILER=${compiler}`, ...options], silent)
+  run('cmake', ['--build', folder, '-j', '2', ...(targets.length > 0 ? ['--target', ...targets] : [])], silent)
 }

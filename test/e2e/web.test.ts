@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -96,13 +97,20 @@ function decodeInNode(bytes: Uint8Array): Answer {
   }
 }
 
-if (!executablePath) {
-  console.log(
-    'test/e2e/web.test.ts: no Chromium here (Debian: apt-get install chromium; or CHROMIUM=its path): skipped',
-  )
+/** Why there is no browser to test in; null where one starts. */
+function noBrowser(): string | null {
+  if (!executablePath) return 'no Chromium here (Debian: apt-get install chromium; or CHROMIUM=its path)'
+  const empty = ['--headless', '--no-sandbox', '--disable-gpu', '--dump-dom', 'about:blank']
+  const done = spawnSync(executablePath, empty, { encoding: 'utf8', timeout: 120000 })
+  if (done.status === 0 && done.stdout.includes('<html>')) return null
+  const why = done.error?.message ?? `${done.signal ?? `exit ${done.status}`}: ${done.stderr.trim().slice(-500)}`
+  return `${executablePath} does not start: ${why}`
 }
 
-;(executablePath ? describe : describe.skip)('in Chromium', () => {
+const cannot = noBrowser()
+if (cannot !== null) console.log(`test/e2e/web.test.ts: skipped: ${cannot}`)
+
+;(cannot === null ? describe : describe.skip)('in Chromium', () => {
   let server: Server
   let browser: Browser
   let page: Page

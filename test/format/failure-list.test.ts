@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   closeSync,
+  fstatSync,
   ftruncateSync,
   mkdtempSync,
   openSync,
@@ -116,8 +117,30 @@ function sparseFile(file: string, elements: number): void {
   closeSync(descriptor)
 }
 
+/** Why a file with a hole of 16 GiB cannot be made in `folder`; null where it can. Nothing large is written to find out. */
+function noHoles(): string | null {
+  const file = at('hole')
+  const descriptor = openSync(file, 'w')
+  try {
+    writeSync(descriptor, Uint8Array.of(1), 0, 1, 1 << 24)
+    const { blocks, size } = fstatSync(descriptor)
+    if (512 * blocks > size / 2) return 'files have no holes here'
+    ftruncateSync(descriptor, 2 ** 34 + 2 ** 20)
+    return null
+  } catch (error) {
+    return (error as Error).message
+  } finally {
+    closeSync(descriptor)
+    rmSync(file)
+  }
+}
+
+const cannot = noHoles()
+if (cannot !== null) console.log(`test/format/failure-list.test.ts: A17 is skipped: ${cannot} (${os.tmpdir()})`)
+const withHoles = cannot === null ? test : test.skip
+
 describe('A17: files past 2 GiB', () => {
-  test.each([
+  withHoles.each([
     ['2 GiB and a bit', 2 ** 29 + 1],
     ['4 GiB and a bit', 2 ** 30 + 3],
     ['16 GiB, the limit of a tensor', 2 ** 32],
@@ -132,7 +155,7 @@ describe('A17: files past 2 GiB', () => {
     rmSync(file)
   })
 
-  test('an element more than the limit: LIMIT', async () => {
+  withHoles('an element more than the limit: LIMIT', async () => {
     sparseFile(at('over.dcz'), 2 ** 32 + 1)
     expect(await code(() => openArchive(at('over.dcz')))).toBe('ERR_DC_LIMIT')
     rmSync(at('over.dcz'))
@@ -151,8 +174,12 @@ describe('E1: memory of opening', () => {
         ${more}
         console.log(process.resourceUsage().maxRSS - before)
       })()`
-    const done = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' })
-    expect(done.stderr).toBe('')
+    // Options of the tests' own process (a loader, an inspector) would be loaded and counted in the child.
+    const env = { ...process.env, NODE_OPTIONS: '', NODE_V8_COVERAGE: '' }
+    const done = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env })
+    if (done.status !== 0 || !/^\d+\n$/.test(done.stdout)) {
+      throw new Error(`the child: ${done.signal ?? done.status}, ${done.stdout}${done.stderr}`)
+    }
     return 1024 * Number(done.stdout)
   }
 

@@ -496,6 +496,12 @@ const CASES: Case[] = [
   ['DCZ-52', 'a delta codebook with bits after the last', delta([0, 0, 0x80, 0xbf], 1, [0b1101]), 'VALUE'],
   ['DCZ-52', 'a delta codebook of width 33', delta([0, 0, 0x80, 0xbf], 33, [0b101]), 'VALUE'],
   ['DCZ-52', 'a delta codebook past the greatest key', delta([255, 255, 255, 255], 1, [0b101]), 'VALUE'],
+  [
+    'DCZ-52',
+    'a delta codebook of four bytes',
+    oneTensor([1, 4, 2, 8, 16, 3, 4, 2, 0, 0], [0, 0, 0x80, 0xbf, 0, 0], 4, 4),
+    'VALUE',
+  ],
   ['DCZ-52', 'a delta codebook of another length', delta([0, 0, 0x80, 0xbf], 1, [0b101, 0]), 'VALUE'],
   ['S1.1', 'a model with bit 6 set', sparse(put(PAYLOAD, 4, 0x41)), 'HUFFMAN'],
   ['S1.1', 'a raw model with lanes', sparse(put(PAYLOAD, 4, 0x09)), 'HUFFMAN'],
@@ -519,6 +525,7 @@ const CASES: Case[] = [
   ['S3.4', 'a state that does not end at 65536', dense(RANS, [0, 0, 0x20, 0]), 'BITSTREAM'],
   ['S3.4', 'a block that ends before its symbols', dense(RANS, [0, 0, 1, 0]), 'BITSTREAM'],
   ['S1.5', 'frequencies that sum to 4097', dense([...RANS.slice(0, 3), 1, 0, 0], []), 'HUFFMAN'],
+  ['S3.4', 'a block that is too short for its state', dense(RANS, [0, 0]), 'BITSTREAM'],
   ['S3.4', 'a starting state below 65536', dense(RANS, [255, 255, 0, 0]), 'BITSTREAM'],
 ]
 

@@ -85,6 +85,7 @@ describe('container', () => {
   test('7. limits: unknown keys, negative numbers, fractions, NaN, 2^53 and strings are ERR_DC_ARG', () => {
     expect(resolveLimits()).toBe(DEFAULT_LIMITS)
     expect(resolveLimits({ maxTensors: 3 }).maxTensors).toBe(3)
+    expect(resolveLimits({ maxTensors: undefined } as never)).toEqual(DEFAULT_LIMITS)
     for (const value of [-1, 0.5, Number.NaN, 2 ** 53, Infinity, '3']) {
       expect(() => resolveLimits({ maxTensors: value as number })).toThrow(
         expect.objectContaining({ code: 'ERR_DC_ARG' }),

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { parseArchive, sectionBytes } from '../../src/container/reader'
 import { ArchiveWriter } from '../../src/container/writer'
-import { decodeQuantizedSync, decodeTensor, decodeTensorSync, verifyArchive } from '../../src/decode/decode'
+import {
+  decodeQuantizedSync,
+  decodeTensor,
+  decodeTensorPlain,
+  decodeTensorSync,
+  verifyArchive,
+} from '../../src/decode/decode'
 import { type EncodeOptions, encodeTensor, encodeTensorSync } from '../../src/encode/encode'
 import type { QuantizedTensor } from '../../src/tensor'
 
@@ -280,5 +286,28 @@ describe('decode', () => {
     expect(() => decodeTensorSync(descriptor, payload.subarray(1))).toThrow(arg)
     expect(() => decodeTensorSync(descriptor, payload, { rang: 1 } as never)).toThrow(arg)
     expect(() => decodeTensorSync(descriptor, payload, { range: { first: 99, count: 2 } })).toThrow(arg)
+  })
+
+  test('15. a payload whose second chunk is damaged: both decoders name the byte where that chunk begins', () => {
+    // 16 MiB are a chunk; bits of which no byte plane is smaller, NaNs among them.
+    const bits = new Uint32Array(2 ** 22 + 1)
+    for (let i = 0; i < bits.length; i++) bits[i] = Math.imul(i, 2654435761)
+    const values = new Float32Array(bits.buffer)
+    const any = { allowNonFinite: true }
+    const writer = new ArchiveWriter()
+    writer.add(encodeTensorSync({ name: 'w', shape: [values.length], values }, any))
+    const file = writer.toBytes()
+    const tensor = parseArchive(file).tensors.get('w')!
+    expect([tensor.rawForm, tensor.section!.checksums.length]).toEqual(['stored', 2])
+    const payload = file.slice(tensor.section!.offset, tensor.section!.offset + tensor.storedBytes)
+    for (const decode of [decodeTensorSync, decodeTensorPlain]) expectSame(decode(tensor, payload, any), values)
+    payload[payload.length - 1]! ^= 1
+    for (const decode of [decodeTensorSync, decodeTensorPlain]) {
+      expect(() => decode(tensor, payload, any)).toThrow(
+        expect.objectContaining({ code: 'ERR_DC_CHECKSUM', offset: 2 ** 24 }),
+      )
+    }
+    const unchecked = decodeTensorPlain(tensor, payload, { ...any, checksums: false })
+    expect(new Uint8Array(unchecked.buffer).at(-1)).toBe(payload.at(-1))
   })
 })
