@@ -80,7 +80,7 @@ DC_TARGET_AVX2 static void load_huffman_near(const CanonicalCode& code, HuffmanN
   alignas(16) uint8_t base[16] = {}, symbols[kHuffmanNear] = {};
   memcpy(symbols, code.sorted, code.used);
   t.compares = code.longest - code.shortest;
-  for (unsigned length = code.shortest; length <= code.longest; length++) {
+  for (unsigned length = code.shortest;; length++) {
     const unsigned codes = code.first_rank[length + 1] - code.first_rank[length];
     base[length] = (uint8_t)(code.first_rank[length] - code.first_code[length]);
     if (length == code.longest) break;
