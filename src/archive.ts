@@ -21,7 +21,7 @@ import {
 } from './decode/decode.js'
 import { DeepCompressionError, printable } from './errors.js'
 import { openBytes } from './models/source.js'
-import { JOB_KEYS, resolveJob, throwIfAborted } from './native/job.js'
+import { JOB_KEYS, type ResolvedJob, resolveJob, throwIfAborted } from './native/job.js'
 import type { Report } from './report.js'
 import type { JobOptions, QuantizedTensor } from './tensor.js'
 
@@ -98,8 +98,8 @@ export class Archive {
 
   /** @internal */
   static async open(store: Store, options: OpenOptions = {}): Promise<Archive> {
-    const limits = resolveLimits(assert.options<OpenOptions>('options', options, ['limits']).limits)
     try {
+      const limits = resolveLimits(assert.options<OpenOptions>('options', options, ['limits']).limits)
       return new Archive(store, await readArchive(store, limits), limits)
     } catch (error) {
       await store.close()
@@ -162,10 +162,12 @@ export class Archive {
   async decode(name: string, job?: JobOptions & ArchiveDecodeOptions): Promise<Float32Array<ArrayBuffer>> {
     const parsed = this.use()
     const { out, ...rest } = assert.options<JobOptions & ArchiveDecodeOptions>('job', job, [...JOB_KEYS, 'out'])
-    const resolved = resolveJob(rest)
-    const tensor = this.tensor(parsed, name)
+    return this.dense(parsed, this.tensor(parsed, name), resolveJob(rest), out)
+  }
+
+  private dense(parsed: ParsedArchive, tensor: TensorDescriptor, job: ResolvedJob, out?: Float32Array<ArrayBuffer>) {
     return this.payload(parsed, tensor, (payload, options) =>
-      decodeTensor(tensor, payload, out === undefined ? options : { ...options, out }, resolved),
+      decodeTensor(tensor, payload, out === undefined ? options : { ...options, out }, job),
     )
   }
 
@@ -183,7 +185,10 @@ export class Archive {
 
   /** Every tensor, dense; refused before anything is allocated when together they exceed `limits.maxDecodedBytes`. */
   async decodeAll(job?: JobOptions): Promise<Map<string, Float32Array<ArrayBuffer>>> {
-    const { tensors, denseBytes } = this.use()
+    const parsed = this.use()
+    const { tensors, denseBytes } = parsed
+    const resolved = resolveJob(job)
+    throwIfAborted(resolved, 'decode')
     if (denseBytes > this.limits.maxDecodedBytes) {
       throw new DeepCompressionError(
         'LIMIT',
@@ -192,7 +197,7 @@ export class Archive {
       )
     }
     const values = new Map<string, Float32Array<ArrayBuffer>>()
-    for (const name of tensors.keys()) values.set(name, await this.decode(name, job))
+    for (const [name, tensor] of tensors) values.set(name, await this.dense(parsed, tensor, resolved))
     return values
   }
 
@@ -278,5 +283,11 @@ export class Archive {
  */
 export async function openArchive(pathOrBytes: string | Uint8Array, options?: OpenOptions): Promise<Archive> {
   if (typeof pathOrBytes === 'string') return Archive.open(await fileStore(pathOrBytes), options)
+  if (!ArrayBuffer.isView(pathOrBytes)) {
+    const got = assert.describe(pathOrBytes)
+    throw new DeepCompressionError('TYPE', `pathOrBytes must be a path or a Uint8Array, got ${got}`, {
+      section: 'pathOrBytes',
+    })
+  }
   return Archive.open(memoryStore([assert.uint8('pathOrBytes', pathOrBytes)]), options)
 }

@@ -14,27 +14,37 @@ function wrong(name: string, expected: string, value: unknown): DeepCompressionE
   return new DeepCompressionError('TYPE', `${name} must be ${expected}, got ${describe(value)}`, { section: name })
 }
 
+function isDetached({ buffer }: ArrayBufferView): boolean {
+  try {
+    new Uint8Array(buffer as ArrayBuffer)
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** Checks the state of a view's buffer: not detached, not out of bounds, not shared unless allowed. */
 function usable<T extends ArrayBufferView>(name: string, view: T, allowShared: boolean): T {
   if (types.isSharedArrayBuffer(view.buffer)) {
     if (allowShared) return view
     throw new DeepCompressionError(
       'SHARED',
-      `${name} is a view on a SharedArrayBuffer; pass { copyShared: true } to copy it`,
+      `${name} is a view on a SharedArrayBuffer; copy it, or pass { copyShared: true } where the call takes it`,
       {
         section: name,
       },
     )
   }
-  // A detached buffer has length 0, as has an empty one; only the latter can still be viewed.
+  // A detached buffer has length 0, as has an empty one, and a view out of bounds has length and offset 0; only an empty one that is
+  // none of these can be sliced.
   if (view.byteLength === 0) {
     try {
-      new Uint8Array(view.buffer as ArrayBuffer)
+      ;(view as unknown as Uint8Array).slice()
     } catch {
-      throw new DeepCompressionError('DETACHED', `the buffer of ${name} was transferred or detached`, { section: name })
-    }
-    if (view.byteOffset > view.buffer.byteLength) {
-      throw new DeepCompressionError('DETACHED', `${name} lies outside its resized buffer`, { section: name })
+      const why = isDetached(view)
+        ? 'the buffer of %s was transferred or detached'
+        : '%s lies outside its resized buffer'
+      throw new DeepCompressionError('DETACHED', why.replace('%s', name), { section: name })
     }
   }
   return view

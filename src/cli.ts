@@ -96,6 +96,10 @@ async function main(): Promise<void> {
     if (!(error instanceof CommanderError)) throw error
     // Help and version are answers; anything else is wrong usage, already printed by commander.
     process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    if (process.exitCode === EXIT.usage && process.argv.includes('--json')) {
+      const message = error.message.replace(/^error: /, '')
+      process.stdout.write(`${JSON.stringify({ schemaVersion: 1, error: { code: 'ERR_DC_ARG', message } }, null, 2)}\n`)
+    }
   }
 }
 

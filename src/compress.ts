@@ -2,7 +2,7 @@ import { Archive } from './archive.js'
 import * as assert from './assert.js'
 import { ArchiveWriter } from './container/writer.js'
 import { fastCrc32c } from './decode/decode.js'
-import { type EncodedTensor, encodeTensor } from './encode/encode.js'
+import { checkShape, type EncodedTensor, encodeTensor, nonFiniteError } from './encode/encode.js'
 import { DeepCompressionError, isDeepCompressionError, printable } from './errors.js'
 import { ownedInput, type ResolvedJob, resolveJob, throwIfAborted } from './native/job.js'
 import { pruneOwned } from './prune/prune.js'
@@ -38,11 +38,22 @@ export async function compress(
   const rules = new ResolvedRecipe(recipe)
   const writer = new ArchiveWriter(fastCrc32c)
   for (const [key, value] of metadata) writer.setMetadata(key, value)
-  for await (const tensor of tensors) {
+  throwIfAborted(resolved, 'compress')
+  for await (const tensor of iterable(tensors)) {
     throwIfAborted(resolved, 'compress')
     writer.add(await compressTensor(tensor, rules, resolved))
   }
   return Archive.fromChunks(writer.toChunks())
+}
+
+function iterable<T extends object>(tensors: T): T {
+  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = (tensors ?? {}) as Partial<
+    Iterable<unknown> & AsyncIterable<unknown>
+  >
+  if (later || now) return tensors
+  throw new DeepCompressionError('TYPE', `tensors must be iterable, got ${assert.describe(tensors)}`, {
+    section: 'tensors',
+  })
 }
 
 async function compressTensor(
@@ -50,7 +61,17 @@ async function compressTensor(
   rules: ResolvedRecipe,
   job: ResolvedJob,
 ): Promise<EncodedTensor> {
+  if (typeof given !== 'object' || given === null) {
+    throw new DeepCompressionError('TYPE', `a tensor must be an object, got ${assert.describe(given)}`, {
+      section: 'tensors',
+    })
+  }
   const name = assert.text('a tensor name', given.name)
+  try {
+    checkShape(given)
+  } catch (error) {
+    throw named(error, name)
+  }
   if ('codes' in given) {
     try {
       return await encodeTensor(given, rules.ruleFor(name, given.shape).encode, job)
@@ -70,7 +91,7 @@ async function compressTensor(
   try {
     return await runStages({ name, shape: given.shape, values }, rules.ruleFor(name, given.shape), job)
   } catch (error) {
-    throw named(error, name)
+    throw nonFiniteError(error, name, values) ?? named(error, name)
   }
 }
 

@@ -66,7 +66,7 @@ export async function decompressCommand(input: string, options: DecompressOption
       const files = await writeModel(output, format, tensors, metadata, save, layers)
       run.result(
         { file: input, output, format, files, tensors: tensors.length, weights },
-        `${clean(output)}: ${tensors.length} tensors, ${weights.toLocaleString('en-US')} weights`,
+        `${clean(output)}: ${tensors.length} ${tensors.length === 1 ? 'tensor' : 'tensors'}, ${weights.toLocaleString('en-US')} weights`,
       )
     } finally {
       archive.dispose()

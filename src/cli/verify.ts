@@ -42,10 +42,11 @@ export async function verifyCommand(input: string, options: SharedOptions): Prom
       ok: check.error === null,
       ...(check.error === null ? {} : { error: describeError(check.error) }),
     }))
-    const where = (error as { section?: string } | null)?.section
+    const where = (error as { section?: string } | null)?.section ?? ''
+    const reason = errorLine(error)
     const verdict = ok
       ? `ok, ${tensors} ${tensors === 1 ? 'tensor' : 'tensors'}`
-      : `damaged: ${where ? `${clean(where)}: ` : ''}${errorLine(error)} [${(error as { code?: string }).code}]`
+      : `damaged: ${reason.startsWith(clean(where)) ? '' : `${clean(where)}: `}${reason} [${(error as { code?: string }).code}]`
     run.result(
       { file: input, ok, tensors, sections: listed, ...(ok ? {} : { error: describeError(error) }) },
       [`${clean(input)}: ${verdict}`, ...sections.map(line)].join('\n'),

@@ -1,6 +1,7 @@
 import type fs from 'node:fs'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
+import * as assert from '../assert.js'
 import { DeepCompressionError, printable } from '../errors.js'
 import {
   errno,
@@ -105,7 +106,8 @@ function checkAbort(plan: Plan): void {
 }
 
 /** Writes all bytes at the end of the temporary, however few each call takes. */
-function* writeAll(plan: Plan, fd: number, bytes: Uint8Array, temporary: Temporary): Steps<void> {
+function* writeAll(plan: Plan, fd: number, chunk: Uint8Array, temporary: Temporary): Steps<void> {
+  const bytes = assert.uint8('a chunk', chunk, true)
   for (let from = 0; from < bytes.length; ) {
     checkAbort(plan)
     const length = Math.min(WRITE_BYTES, bytes.length - from)
@@ -276,9 +278,31 @@ function* save(plan: Plan): Steps<Saved> {
   return yield* finish(plan, yield* prepare(plan, file, stat), file)
 }
 
+const SAVE_KEYS = ['overwrite', 'verify', 'signal'] as const
+
 function makePlan(io: Operations, target: string, chunks: AsyncChunks, options: SaveOptions): Plan {
-  const { overwrite = true, verify = true, signal } = options
-  return { io, target, chunks, overwrite, verify, signal }
+  const { overwrite, verify, signal } = assert.options<SaveOptions>('options', options, SAVE_KEYS)
+  if (assert.text('path', target) === '' || target.includes('\0')) {
+    throw new DeepCompressionError('ARG', `path must name a file, got ${printable(target)}`, { section: 'path' })
+  }
+  if (!ArrayBuffer.isView(chunks) && !isIterable(chunks)) {
+    throw new DeepCompressionError('TYPE', `chunks must be bytes or hand out bytes, got ${assert.describe(chunks)}`, {
+      section: 'chunks',
+    })
+  }
+  return {
+    io,
+    target,
+    chunks,
+    overwrite: overwrite === undefined ? true : assert.flag('options.overwrite', overwrite),
+    verify: verify === undefined ? true : assert.flag('options.verify', verify),
+    signal,
+  }
+}
+
+function isIterable(chunks: AsyncChunks): boolean {
+  const given = chunks as Partial<Iterable<Uint8Array> & AsyncIterable<Uint8Array>> | null
+  return typeof given === 'object' && given !== null && !!(given[Symbol.asyncIterator] ?? given[Symbol.iterator])
 }
 
 /**
@@ -286,7 +310,7 @@ function makePlan(io: Operations, target: string, chunks: AsyncChunks, options: 
  * Rejects with `ERR_DC_IO` (cause: the system's error, `EEXIST` without `overwrite`) or `ERR_DC_ABORTED`, and with whatever
  * error the chunks end in; the file that was there is then untouched.
  */
-export function saveFile(target: string, chunks: AsyncChunks, options: SaveOptions = {}): Promise<Saved> {
+export async function saveFile(target: string, chunks: AsyncChunks, options: SaveOptions = {}): Promise<Saved> {
   return runLater(save(makePlan(later, target, chunks, options)))
 }
 

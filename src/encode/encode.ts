@@ -12,13 +12,16 @@ import {
 } from '../container/layout.js'
 import { shapeElements } from '../container/reader.js'
 import { nameBytes } from '../container/writer.js'
-import { DeepCompressionError, printable } from '../errors.js'
+import { DeepCompressionError, isDeepCompressionError, printable } from '../errors.js'
 import { binding, type Run } from '../native/binding.js'
 import { ownedInput, ownedInputNow, type ResolvedJob, resolveJob, runJob, runNow } from '../native/job.js'
 import type { LayerReport } from '../report.js'
 import type { JobOptions, QuantizedTensor, WeightTensor } from '../tensor.js'
 
 const STAGE = 'encodeTensor'
+const REFUSED = 'has a mask that does not keep `kept` weights, or has bits set past the last one'
+const RELATIVE = LAYOUTS.indexOf('relative')
+const DENSE = LAYOUTS.indexOf('dense')
 export const LAYOUT_CHOICES = ['auto', 'dense', 'sparse', 'relative', 'context'] as const
 export const ENTROPY_CHOICES = ['auto', 'none', 'huffman', 'rans'] as const
 
@@ -69,17 +72,22 @@ function resolveOptions(options?: EncodeOptions): ResolvedOptions {
   }
 }
 
-function checkShape(tensor: { name: string; shape: readonly number[] }): number {
+/** Elements of a tensor whose name and shape an archive can hold; else ERR_DC_ARG, or ERR_DC_TYPE. */
+export function checkShape(tensor: { name: string; shape: readonly number[] }): number {
   nameBytes('tensor name', assert.text('name', tensor.name))
   if (!Array.isArray(tensor.shape) || tensor.shape.length > 8) {
     throw new DeepCompressionError(
       'ARG',
       `the shape of tensor ${printable(tensor.name)} must be an array of 0 to 8 numbers`,
+      { section: tensor.name },
     )
   }
   for (const dimension of tensor.shape) assert.whole('a dimension', dimension, 0, 2 ** 40)
   const elements = shapeElements(tensor.shape)
-  if (elements < 0) throw new DeepCompressionError('ARG', `the shape of tensor ${printable(tensor.name)} is too large`)
+  if (elements < 0)
+    throw new DeepCompressionError('ARG', `the shape of tensor ${printable(tensor.name)} is too large`, {
+      section: tensor.name,
+    })
   return elements
 }
 
@@ -146,6 +154,17 @@ function checkQuantized(tensor: QuantizedTensor, elements: number, job: Resolved
       `tensor ${printable(name)} has ${tensor.codebook.length} clusters, at most 256 fit`,
     )
   }
+}
+
+/** Relative entries and dense codes of a pruned tensor need symbol 0 for what is not kept. */
+function checkLayout({ name, codes, codebook }: QuantizedTensor, elements: number, { layout }: ResolvedOptions): void {
+  const zeroIsSymbol = layout === RELATIVE || (layout === DENSE && codes.length < elements)
+  if (codebook.length < CLUSTERS_MOST || !zeroIsSymbol) return
+  throw new DeepCompressionError(
+    'ARG',
+    `tensor ${printable(name)} has 256 clusters; layout ${LAYOUTS[layout]} needs a symbol for pruned weights and so takes at most 255`,
+    { section: name },
+  )
 }
 
 /** A row of layout context: the last dimensions, as many as it takes to make 8 weights. */
@@ -220,11 +239,27 @@ function prepare(tensor: QuantizedTensor | WeightTensor, options: ResolvedOption
   binding()
   if (isQuantized(tensor)) {
     checkQuantized(tensor, elements, job)
+    checkLayout(tensor, elements, options)
     return prepareQuantized(tensor, elements, options)
   }
   assert.float32('values', tensor.values, job.copyShared)
   if (tensor.values.length !== elements) throw wrongLength(tensor.name, 'values', tensor.values.length, elements)
   return prepareRaw(tensor, options)
+}
+
+/** How many values are not finite, and the first one, where that is why a stage refused them. */
+export function nonFiniteError(error: unknown, name: string, values: Float32Array): DeepCompressionError | null {
+  if (!isDeepCompressionError(error) || error.code !== 'ERR_DC_NONFINITE' || values.length === 0) return null
+  const offset = values.findIndex((value) => !Number.isFinite(value))
+  if (offset < 0) return null
+  let count = 0
+  for (const value of values) if (!Number.isFinite(value)) count++
+  const which = count === 1 ? 'one is' : `${count} are`
+  return new DeepCompressionError(
+    'NONFINITE',
+    `tensor ${printable(name)}: weights must be finite, ${which} not; the first is ${values[offset]} at ${offset}`,
+    { section: name, offset, declared: count, allowed: 0, cause: error },
+  )
 }
 
 /**
@@ -242,9 +277,18 @@ export async function encodeTensor(
 ): Promise<EncodedTensor> {
   const resolved = resolveJob(job)
   const prepared = prepare(tensor, resolveOptions(options), resolved)
-  const call = await prepared.inputs((name, view) => ownedInput(name, view, resolved))
+  let values: ArrayBufferView | undefined
+  const call = await prepared.inputs(async (name, view) => {
+    const own = await ownedInput(name, view, resolved)
+    if (name === 'values') values = own
+    return own
+  })
   const total = shapeElements(tensor.shape)
-  await runJob({ stage: STAGE, tensor: tensor.name, total }, resolved, call)
+  try {
+    await runJob({ stage: STAGE, tensor: tensor.name, total, refused: REFUSED }, resolved, call)
+  } catch (error) {
+    throw (values && nonFiniteError(error, tensor.name, values as Float32Array)) ?? error
+  }
   return finished(tensor, prepared.made)
 }
 
@@ -257,6 +301,10 @@ export function encodeTensorSync(
   const resolved = resolveJob(job)
   const prepared = prepare(tensor, resolveOptions(options), resolved)
   const call = prepared.inputs((_, view) => ownedInputNow(view)) as (...run: Run) => unknown
-  runNow({ stage: STAGE, tensor: tensor.name }, resolved, call)
+  try {
+    runNow({ stage: STAGE, tensor: tensor.name, refused: REFUSED }, resolved, call)
+  } catch (error) {
+    throw (isQuantized(tensor) ? null : nonFiniteError(error, tensor.name, tensor.values)) ?? error
+  }
   return finished(tensor, prepared.made)
 }

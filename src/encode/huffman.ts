@@ -1,6 +1,14 @@
 import * as assert from '../assert.js'
 import { binding } from '../native/binding.js'
-import { ownedInput, ownedInputNow, refuseLargeSync, resolveJob, runJob, runNow } from '../native/job.js'
+import {
+  ownedInput,
+  ownedInputNow,
+  refuseLargeSync,
+  resolveJob,
+  resolveSyncJob,
+  runJob,
+  runNow,
+} from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
 
 const MOST_SYMBOLS = 2 ** 32
@@ -29,8 +37,7 @@ export async function huffmanEncode(symbols: Uint8Array, job?: JobOptions): Prom
 
 /** `huffmanEncode`, run now. Inputs above 64 MiB block the event loop for long and need `{ force: true }`. */
 export function huffmanEncodeSync(symbols: Uint8Array, job?: JobOptions & { force?: boolean }): Uint8Array {
-  const { force, ...rest } = job ?? {}
-  const resolved = resolveJob(rest)
+  const { force, job: resolved } = resolveSyncJob(job)
   const checked = assert.uint8('symbols', symbols, resolved.copyShared)
   refuseLargeSync('symbols', checked, force)
   const native = binding()
@@ -65,8 +72,7 @@ export function huffmanDecodeSync(
   count: number,
   job?: JobOptions & { force?: boolean },
 ): Uint8Array {
-  const { force, ...rest } = job ?? {}
-  const resolved = resolveJob(rest)
+  const { force, job: resolved } = resolveSyncJob(job)
   const checked = assert.uint8('bytes', bytes, resolved.copyShared)
   assert.whole('count', count, 0, MOST_SYMBOLS)
   refuseLargeSync('bytes', checked, force)

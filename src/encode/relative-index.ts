@@ -7,6 +7,7 @@ import {
   type ResolvedJob,
   refuseLargeSync,
   resolveJob,
+  resolveSyncJob,
   runJob,
   runNow,
 } from '../native/job.js'
@@ -15,6 +16,7 @@ import type { JobOptions } from '../tensor.js'
 const MOST_WEIGHTS = 2 ** 40
 const ENCODE = 'encodeRelativeIndex'
 const DECODE = 'decodeRelativeIndex'
+const REFUSED = 'has another number of codes than the mask keeps, or bits of the mask past the last weight'
 
 /** Where weights are kept, and the code of each kept one in position order: what `prune` and `sharedWeights` give. */
 export interface SparseCodes {
@@ -112,7 +114,7 @@ export async function encodeRelativeIndex(
     ownedInput('mask', resolved.mask, resolvedJob),
     ownedInput('codes', resolved.codes, resolvedJob),
   ])
-  const name = { stage: ENCODE, total: resolved.length }
+  const name = { stage: ENCODE, total: resolved.length, refused: REFUSED }
   const summary = new Float64Array(4)
   await runJob(name, resolvedJob, (...run) =>
     native.planRelativeIndex(mask, resolved.length, codes, resolved.indexBits, summary, ...run),
@@ -130,8 +132,7 @@ export function encodeRelativeIndexSync(
   options?: RelativeIndexOptions,
   job?: JobOptions & { force?: boolean },
 ): RelativeIndex {
-  const { force, ...rest } = job ?? {}
-  const resolvedJob = resolveJob(rest)
+  const { force, job: resolvedJob } = resolveSyncJob(job)
   const resolved = resolveEncode(sparse, options, resolvedJob)
   refuseLargeSync('mask', resolved.mask, force)
   refuseLargeSync('codes', resolved.codes, force)
@@ -139,11 +140,11 @@ export function encodeRelativeIndexSync(
   const mask = ownedInputNow(resolved.mask)
   const codes = ownedInputNow(resolved.codes)
   const summary = new Float64Array(4)
-  runNow({ stage: ENCODE }, resolvedJob, (...run) =>
+  runNow({ stage: ENCODE, refused: REFUSED }, resolvedJob, (...run) =>
     native.planRelativeIndex(mask, resolved.length, codes, resolved.indexBits, summary, ...run),
   )
   const out = afterPlan(resolved, summary)
-  runNow({ stage: ENCODE }, resolvedJob, (...run) =>
+  runNow({ stage: ENCODE, refused: REFUSED }, resolvedJob, (...run) =>
     native.encodeRelativeIndex(mask, resolved.length, codes, out.indexBits, out.gaps, out.entries, ...run),
   )
   return out
@@ -197,8 +198,7 @@ export async function decodeRelativeIndex(index: RelativeEntries, job?: JobOptio
 
 /** `decodeRelativeIndex`, run now. */
 export function decodeRelativeIndexSync(index: RelativeEntries, job?: JobOptions & { force?: boolean }): SparseCodes {
-  const { force, ...rest } = job ?? {}
-  const resolvedJob = resolveJob(rest)
+  const { force, job: resolvedJob } = resolveSyncJob(job)
   const resolved = resolveDecode(index, resolvedJob)
   refuseLargeSync('gaps', resolved.gaps, force)
   const native = binding()

@@ -15,7 +15,8 @@ export interface ByteSource {
 const READ_BYTES = 64 << 20
 
 function ioError(what: string, file: string, error: unknown): DeepCompressionError {
-  const reason = (error as Error).message
+  // Without what Node puts behind it: "no such file or directory, open 'x'".
+  const reason = (error as Error).message.replace(/, [a-z]+(?: '.*')?$/s, '')
   return new DeepCompressionError('IO', `cannot ${what} ${printable(file)}: ${reason}`, { section: file, cause: error })
 }
 
@@ -46,6 +47,10 @@ export async function openBytes(file: string): Promise<ByteSource> {
   try {
     const stat = await handle.stat()
     if (!stat.isFile()) throw new Error(stat.isDirectory() ? 'it is a folder' : 'it is not a regular file')
+    // Files of /proc say 0 bytes and go on for as long as one reads.
+    if (stat.size === 0 && (await handle.read(new Uint8Array(1), 0, 1, 0)).bytesRead > 0) {
+      throw new Error('it has bytes but says that its size is 0')
+    }
     return {
       name: path.basename(file),
       length: stat.size,

@@ -207,18 +207,19 @@ export interface NativeInfo {
   reason: string
 }
 
+function whyThisLevel({ cpuLevel, detectedCpuLevel }: NativeSelfDescription): string {
+  if (cpuLevel !== detectedCpuLevel) return `DEEP_COMPRESSION_CPU lowers ${detectedCpuLevel} to ${cpuLevel}`
+  const wanted = process.env.DEEP_COMPRESSION_CPU
+  const best = 'the best level of this processor'
+  if (!wanted || wanted === cpuLevel) return best
+  if (['scalar', 'avx2', 'avx512'].includes(wanted)) return `${best}; DEEP_COMPRESSION_CPU can only lower it`
+  return `${best}; DEEP_COMPRESSION_CPU is none of scalar, avx2, avx512`
+}
+
 /** Says whether the native addon is in use, which instruction set it runs, and why. */
 export function nativeInfo(): NativeInfo {
   const found = locatedBinding()
   if (!found.binding) return { loaded: false, path: null, isa: null, reason: found.reason }
   const self = found.binding.nativeInfo()
-  const lowered = self.cpuLevel !== self.detectedCpuLevel
-  return {
-    loaded: true,
-    path: found.path,
-    isa: self.cpuLevel,
-    reason: lowered
-      ? `DEEP_COMPRESSION_CPU lowers ${self.detectedCpuLevel} to ${self.cpuLevel}`
-      : 'the best level of this processor',
-  }
+  return { loaded: true, path: found.path, isa: self.cpuLevel, reason: whyThisLevel(self) }
 }

@@ -12,6 +12,8 @@ export interface JobName {
   tensor?: string
   /** Weights or bytes of this stage, the `total` of progress reports. */
   total?: number
+  /** What the addon refuses an argument for (ERR_DC_ARG) that TypeScript did not look at, to follow "the input ". */
+  refused?: string
 }
 
 /** Job options after checking; frozen. */
@@ -54,6 +56,12 @@ export function resolveJob(job?: JobOptions | ResolvedJob): ResolvedJob {
   })
 }
 
+/** The same for a synchronous call, which takes `force` besides. */
+export function resolveSyncJob(job?: JobOptions & { force?: boolean }): { job: ResolvedJob; force: boolean } {
+  const { force, ...rest } = assert.options<JobOptions & { force?: boolean }>('job', job, [...JOB_KEYS, 'force'])
+  return { job: resolveJob(rest), force: force === undefined ? false : assert.flag('job.force', force) }
+}
+
 export function abortedError(signal: AbortSignal | undefined, stage: string): DeepCompressionError {
   return new DeepCompressionError('ABORTED', `${stage} was aborted`, { cause: signal?.reason })
 }
@@ -87,9 +95,9 @@ export function statusError(
   if (statusName === 'ABORTED') return abortedError(signal, name.stage)
   const offset = (control[2]! >>> 0) + (control[3]! >>> 0) * 2 ** 32
   const subject = name.tensor ? `${name.stage}: tensor ${printable(name.tensor)}` : `${name.stage}: the input`
-  const what = MESSAGES[statusName] ?? `was refused (${statusName})`
+  const what = (statusName === 'ARG' ? name.refused : MESSAGES[statusName]) ?? `was refused (${statusName})`
   return new DeepCompressionError(statusName, `${subject} ${what} (at ${offset})`, {
-    section: name.tensor ?? name.stage,
+    section: name.tensor || name.stage,
     offset,
   })
 }
@@ -207,7 +215,7 @@ export function ownedInputNow<T extends Owned>(view: T): T {
 
 /** Refuses a large input to a synchronous call, which would block the event loop, unless forced. */
 const SYNC_LIMIT_BYTES = 64 << 20
-export function refuseLargeSync(name: string, view: ArrayBufferView, force: boolean | undefined): void {
+export function refuseLargeSync(name: string, view: ArrayBufferView, force: boolean): void {
   if (view.byteLength > SYNC_LIMIT_BYTES && !force) {
     throw new DeepCompressionError(
       'TOO_LARGE',

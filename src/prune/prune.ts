@@ -7,6 +7,7 @@ import {
   type ResolvedJob,
   refuseLargeSync,
   resolveJob,
+  resolveSyncJob,
   runJob,
   runNow,
 } from '../native/job.js'
@@ -117,8 +118,7 @@ export function pruneSync(
   options: PruneOptions,
   job?: JobOptions & { force?: boolean },
 ): PruneResult {
-  const { force, ...rest } = job ?? {}
-  const resolvedJob = resolveJob(rest)
+  const { force, job: resolvedJob } = resolveSyncJob(job)
   const how = resolvePrune(options)
   const checked = checkedValues(values, resolvedJob.copyShared)
   refuseLargeSync('values', checked, force)

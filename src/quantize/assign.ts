@@ -2,11 +2,13 @@ import * as assert from '../assert.js'
 import { DeepCompressionError } from '../errors.js'
 import { binding, type Done } from '../native/binding.js'
 import {
+  JOB_KEYS,
   ownedInput,
   ownedInputNow,
   type ResolvedJob,
   refuseLargeSync,
   resolveJob,
+  resolveSyncJob,
   runJob,
   runNow,
 } from '../native/job.js'
@@ -22,6 +24,11 @@ export interface MaskOption {
 export type AssignOptions = JobOptions & MaskOption
 export type ExpandOptions = JobOptions & MaskOption & { /** Number of weights; needed with a mask. */ count?: number }
 
+interface Force {
+  force?: boolean
+}
+const ASSIGN_KEYS = [...JOB_KEYS, 'mask'] as const
+const EXPAND_KEYS = [...ASSIGN_KEYS, 'count'] as const
 const MAX_CENTROIDS = 65536
 
 /** A codebook from a caller: 1 to 65,536 finite centroids that do not descend. */
@@ -100,7 +107,7 @@ export function assignOwnedNow(
  * `ERR_DC_NOMEM`.
  */
 export async function assign(values: Float32Array, centroids: Float32Array, options?: AssignOptions): Promise<Codes> {
-  const { mask, ...rest } = options ?? {}
+  const { mask, ...rest } = assert.options<AssignOptions>('options', options, ASSIGN_KEYS)
   const job = resolveJob(rest)
   const checked = assert.float32('values', values, job.copyShared)
   const book = ascending('centroids', checkedCodebook('centroids', centroids, job.copyShared))
@@ -119,8 +126,8 @@ export function assignSync(
   centroids: Float32Array,
   options?: AssignOptions & { force?: boolean },
 ): Codes {
-  const { mask, force, ...rest } = options ?? {}
-  const job = resolveJob(rest)
+  const { mask, ...rest } = assert.options<AssignOptions & Force>('options', options, [...ASSIGN_KEYS, 'force'])
+  const { force, job } = resolveSyncJob(rest)
   const checked = assert.float32('values', values, job.copyShared)
   const book = ascending('centroids', checkedCodebook('centroids', centroids, job.copyShared))
   const kept = mask ? ownedInputNow(checkedMask('options.mask', mask, checked.length, job.copyShared)) : null
@@ -163,7 +170,7 @@ export async function expand(
   codebook: Float32Array,
   options?: ExpandOptions,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const { mask, count, ...rest } = options ?? {}
+  const { mask, count, ...rest } = assert.options<ExpandOptions>('options', options, EXPAND_KEYS)
   const job = resolveJob(rest)
   const { given, book, kept, total } = resolveExpand(codes, codebook, count, mask, job)
   binding()
@@ -182,11 +189,12 @@ export function expandSync(
   codebook: Float32Array,
   options?: ExpandOptions & { force?: boolean },
 ): Float32Array<ArrayBuffer> {
-  const { mask, count, force, ...rest } = options ?? {}
-  const job = resolveJob(rest)
-  const { given, book, kept, total } = resolveExpand(codes, codebook, count, mask, job)
-  refuseLargeSync('codes', given, force)
+  const given = assert.options<ExpandOptions & Force>('options', options, [...EXPAND_KEYS, 'force'])
+  const { mask, count, ...rest } = given
+  const { force, job } = resolveSyncJob(rest)
+  const { given: input, book, kept, total } = resolveExpand(codes, codebook, count, mask, job)
+  refuseLargeSync('codes', input, force)
   const values = new Float32Array(total)
-  runNow({ stage: 'expand' }, job, expandCall(ownedInputNow<Codes>(given), kept && ownedInputNow(kept), book, values))
+  runNow({ stage: 'expand' }, job, expandCall(ownedInputNow<Codes>(input), kept && ownedInputNow(kept), book, values))
   return values
 }

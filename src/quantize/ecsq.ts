@@ -7,6 +7,7 @@ import {
   type ResolvedJob,
   refuseLargeSync,
   resolveJob,
+  resolveSyncJob,
   runJob,
   runNow,
 } from '../native/job.js'
@@ -38,6 +39,7 @@ export interface EcsqResult {
   lambda: number
 }
 
+const REFUSED = 'cannot keep options.squaredError with so many clusters'
 const OPTION_KEYS = ['clusters', 'lambda', 'squaredError', 'mask'] as const
 
 /** Options after checking; frozen. */
@@ -116,7 +118,7 @@ export async function ecsqOwned(
   tensor = '',
 ): Promise<EcsqResult> {
   const out = outputs(resolved.clusters, keptOf(resolved.mask, values.length))
-  await runJob({ stage: 'ecsq', tensor, total: values.length }, job, caller(values, resolved, out))
+  await runJob({ stage: 'ecsq', tensor, total: values.length, refused: REFUSED }, job, caller(values, resolved, out))
   return result(out)
 }
 
@@ -146,13 +148,12 @@ export function ecsqSync(
   options: EcsqOptions,
   job?: JobOptions & { force?: boolean },
 ): EcsqResult {
-  const { force, ...rest } = job ?? {}
-  const resolvedJob = resolveJob(rest)
+  const { force, job: resolvedJob } = resolveSyncJob(job)
   const checked = assert.float32('values', values, resolvedJob.copyShared)
   const resolved = resolveEcsq(checked, options, resolvedJob.copyShared)
   refuseLargeSync('values', checked, force)
   const mask = resolved.mask && ownedInputNow(resolved.mask)
   const out = outputs(resolved.clusters, keptOf(mask, checked.length))
-  runNow({ stage: 'ecsq' }, resolvedJob, caller(ownedInputNow(checked), { ...resolved, mask }, out))
+  runNow({ stage: 'ecsq', refused: REFUSED }, resolvedJob, caller(ownedInputNow(checked), { ...resolved, mask }, out))
   return result(out)
 }

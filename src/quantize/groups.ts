@@ -1,7 +1,15 @@
 import * as assert from '../assert.js'
 import { DeepCompressionError } from '../errors.js'
 import { binding, type Done } from '../native/binding.js'
-import { ownedInput, ownedInputNow, refuseLargeSync, resolveJob, runJob, runNow } from '../native/job.js'
+import {
+  ownedInput,
+  ownedInputNow,
+  refuseLargeSync,
+  resolveJob,
+  resolveSyncJob,
+  runJob,
+  runNow,
+} from '../native/job.js'
 import type { JobOptions } from '../tensor.js'
 import { MAX_CLUSTERS } from './kmeans.js'
 import { ownedSides, ownedSidesNow, type ResolvedSides, resolveSides, type Sides } from './sides.js'
@@ -94,8 +102,7 @@ export function kmeans1dGroupsSync(
   options: KmeansGroupsOptions,
   job?: JobOptions & { force?: boolean },
 ): KmeansGroupsResult {
-  const { force, ...rest } = job ?? {}
-  const resolvedJob = resolveJob(rest)
+  const { force, job: resolvedJob } = resolveSyncJob(job)
   const checked = assert.float32('values', values, resolvedJob.copyShared)
   const { result, sides, caller } = prepare(checked, options, resolvedJob.copyShared)
   refuseLargeSync('values', checked, force)

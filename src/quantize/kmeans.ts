@@ -7,6 +7,7 @@ import {
   type ResolvedJob,
   refuseLargeSync,
   resolveJob,
+  resolveSyncJob,
   runJob,
   runNow,
 } from '../native/job.js'
@@ -223,8 +224,7 @@ export function takeKmeansNow(
   options: KmeansOptions,
   job?: JobOptions & { force?: boolean },
 ): TakenKmeans {
-  const { force, ...rest } = job ?? {}
-  const resolvedJob = resolveJob(rest)
+  const { force, job: resolvedJob } = resolveSyncJob(job)
   const checked = assert.float32('values', values, resolvedJob.copyShared)
   const resolved = resolveKmeans(checked, options, resolvedJob.copyShared)
   refuseLargeSync('values', checked, force)

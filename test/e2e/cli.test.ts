@@ -558,4 +558,34 @@ describe('deepcompress', () => {
     refused(2, 'ERR_DC_ARG', ['decompress', 'x.dcz', '-o', 'o.net', '--layers', 'fewer.json'])
     expect(fs.existsSync(path.join(folder, 'o.net'))).toBe(false)
   })
+
+  it('21 wrong usage with --json is an object on stdout too, and the words for people stay on stderr', () => {
+    const done = run(['compress', 'model.safetensors', '--json'])
+    expect(done.code).toBe(2)
+    const { error, schemaVersion } = JSON.parse(done.out)
+    expect([schemaVersion, error.code]).toEqual([1, 'ERR_DC_ARG'])
+    expect(error.message).toMatch(/^required option '-o, --output <file>' not specified/)
+    expect(done.err).toMatch(/^error: required option/)
+    expect(run(['compress', 'model.safetensors']).out).toBe('')
+    expect(JSON.parse(run(['nothing', '--json']).out).error.message).toMatch(/unknown command/)
+  })
+
+  it('22 a section is named once, and one tensor is a tensor', async () => {
+    fs.writeFileSync(path.join(folder, 'x.dcz'), 'no archive, whatever its name says')
+    expect(run(['verify', 'x.dcz']).out).toMatch(/^x\.dcz: damaged: preamble: this is not/)
+    await writeModel(path.join(folder, 'one.npy'), 'npy', [TENSORS[2]!])
+    expect(run(['compress', 'one.npy', '-o', 'one.dcz', '--quiet']).code).toBe(0)
+    expect(run(['decompress', 'one.dcz', '-o', 'back.npy', '--quiet']).out).toBe('back.npy: 1 tensor, 100 weights\n')
+  })
+
+  it('23 nativeInfo says whether DEEP_COMPRESSION_CPU was understood', () => {
+    const code = `console.log(JSON.stringify(require(${JSON.stringify(path.dirname(CLI))}).nativeInfo()))`
+    const info = (level: string) => {
+      const env = { ...process.env, DEEP_COMPRESSION_CPU: level }
+      return JSON.parse(spawnSync(process.execPath, ['-e', code], { env }).stdout.toString())
+    }
+    expect(info('AVX2').reason).toMatch(/; DEEP_COMPRESSION_CPU is none of scalar, avx2, avx512$/)
+    expect(info('scalar').isa).toBe('scalar')
+    expect(info('').reason).toBe('the best level of this processor')
+  })
 })
