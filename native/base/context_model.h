@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "job.h"
 #include "memory.h"
@@ -10,7 +11,7 @@ namespace dc {
 // Layout `context` (docs/format-streams.md S7): every bit of the mask and of the codes is coded with a probability that
 // is learned on the way, from the row, the column and the neighbours it stands among. Encoder and decoder share what is
 // here and differ in the Coder: `bool code(unsigned p, bool bit)` codes a bit whose probability of being 1 is p / 65536
-// and answers it (a decoder does not look at `bit`).
+// and answers it (a decoder does not look at `bit`); `Result room()` fails once that took more bytes than there are.
 
 // How often a context was followed by a 1, in 1/65536, and how many bits say so (up to a limit: it goes on learning).
 struct Counter {
@@ -67,11 +68,17 @@ struct ContextShape {
   uint64_t elements, kept, width, stride;
 };
 
-// Looked at so often; a piece takes about a millisecond.
-constexpr uint64_t kContextPiece = 65536;
+// After so many positions (half a millisecond of 8-bit codes) it is looked at whether the job was cancelled, and
+// whether the coder came to the end of its bytes: Coder::room.
+constexpr uint64_t kContextPiece = 4096;
+
+template <typename Coder>
+Result look(const Job& job, const Coder& coder) noexcept {
+  return job.cancelled() ? fail(Status::aborted) : coder.room();
+}
 
 // S7.4. marks[i] = 1 where position i is kept, else 0: read by an encoder, written by a decoder. Answers Status::index
-// when fewer than `kept` are.
+// when fewer than `kept` are, and the coder has room.
 template <typename Coder>
 Result code_mask(const Job& job, const ContextShape& s, Coder& coder, uint8_t* marks) noexcept {
   constexpr unsigned kAll = 1023, kRow = 255, kColumn = 80, kNear = 255;  // limits
@@ -86,12 +93,12 @@ Result code_mask(const Job& job, const ContextShape& s, Coder& coder, uint8_t* m
   Mixer mixer;
   const uint64_t w = s.width, ws = w * s.stride;
   uint64_t left = s.kept, column = 0;
-  for (uint64_t i = 0; i < s.elements; i++, column++) {
-    if (left == 0) {
-      for (; i < s.elements; i++) marks[i] = 0;
-      return {};
+  uint64_t i = 0;
+  for (; i < s.elements && left; i++, column++) {
+    if (i % kContextPiece == 0) {
+      const Result result = look(job, coder);
+      if (!result) return result;
     }
-    if (i % kContextPiece == 0 && job.cancelled()) return fail(Status::aborted);
     if (column == w) {
       column = 0;
       row = {static_cast<uint16_t>((3u * row.p + all.p) >> 2), 10};
@@ -109,7 +116,9 @@ Result code_mask(const Job& job, const ContextShape& s, Coder& coder, uint8_t* m
     marks[i] = bit;
     left -= bit;
   }
-  return left == 0 ? Result{} : fail(Status::index);
+  std::memset(marks + i, 0, s.elements - i);
+  const Result result = coder.room();
+  return result && left ? fail(Status::index) : result;
 }
 
 // S7.5. codes[j] of the kept positions in order, each below `clusters`: read by an encoder, written by a decoder.
@@ -133,7 +142,10 @@ Result code_codes(const Job& job, const ContextShape& s, unsigned clusters, Code
   uint64_t column = 0, next = 0;
   unsigned last = 0;  // as marks
   for (uint64_t i = 0; i < s.elements; i++, column++) {
-    if (i % kContextPiece == 0 && job.cancelled()) return fail(Status::aborted);
+    if (i % kContextPiece == 0) {
+      const Result result = look(job, coder);
+      if (!result) return result;
+    }
     if (column == w) column = 0;
     if (!marks[i]) continue;
     // From here on marks[i] is 1 + the highest two bits of its code.

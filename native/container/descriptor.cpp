@@ -24,7 +24,7 @@ static bool valid_coded(const TensorDescriptor& d) noexcept {
   if (d.layout == Layout::context) {
     return d.elements <= uint64_t{1} << kContextElementsLog2 && d.block_log2 == kContextElementsLog2 && d.width >= 1 &&
            d.width <= d.elements && d.width <= kWidthMost && d.stride >= 1 && d.stride <= kStrideMost &&
-           d.extra_gaps == 0 && d.table_bytes == 0 && (d.pruned || d.index_bytes == 0);
+           d.extra_gaps == 0 && d.table_bytes == 0 && (d.pruned || d.index_bytes == 0) && context_bits_fit(d);
   }
   return has_gaps(d) ? d.extra_gaps <= d.elements : d.extra_gaps == 0 && d.index_bytes == 0;
 }

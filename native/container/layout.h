@@ -21,7 +21,8 @@ constexpr uint64_t kDimensionMost = uint64_t{1} << 40;
 constexpr uint64_t kWholeMost = (uint64_t{1} << 53) - 1;  // DCZ-01
 constexpr unsigned kClustersMost = 256;
 constexpr unsigned kBlockLog2Least = 10, kBlockLog2Most = 24;
-constexpr unsigned kContextElementsLog2 = 24, kWidthMost = 65536, kStrideMost = 65535;  // DCZ-34
+constexpr unsigned kContextElementsLog2 = 20, kWidthMost = 65536, kStrideMost = 65535;  // DCZ-34
+constexpr uint64_t kContextBitsFree = 16384, kContextBitsAByte = 1024;                  // DCZ-38
 constexpr unsigned kIndexBitsLeast = 2, kIndexBitsMost = 8;
 constexpr unsigned kVarintBytesMost = 8;
 constexpr unsigned kFlagPruned = 1, kFlagSourceOrder = 2, kCodebookFormShift = 2;  // DCZ-34
@@ -61,6 +62,14 @@ inline bool zero_is_symbol(const TensorDescriptor& d) noexcept {
 }
 inline bool has_gaps(const TensorDescriptor& d) noexcept {
   return d.layout == Layout::sparse || d.layout == Layout::relative;
+}
+// DCZ-38: no work without bytes.
+inline bool context_bits_fit(const TensorDescriptor& d) noexcept {
+  unsigned bits = 0;
+  while (1u << bits < d.clusters) bits++;
+  const uint64_t all = (d.pruned ? d.elements : 0) + d.kept * bits;
+  return all <= kContextBitsFree ||
+         (all - kContextBitsFree + kContextBitsAByte - 1) / kContextBitsAByte <= d.index_bytes + d.code_bytes;
 }
 // DCZ-41
 inline uint64_t tensor_blocks(const TensorDescriptor& d) noexcept {

@@ -26,6 +26,8 @@ class BitDecoder {
     }
     return bit;
   }
+  // S7.2: what was taken past the four bytes in hand.
+  Result room() const noexcept { return at_ <= size_ + 4 ? Result{} : fail(Status::bitstream); }
   // S7.2: all that is left is the one byte that an encoder ends with, or nothing.
   bool finished() const noexcept {
     const uint64_t consumed = at_ - 4;

@@ -7,17 +7,16 @@ namespace dc {
 static Result verify_tensor(const Job& job, const TensorEntry& t, const uint8_t* payload,
                             const Limits& limits) noexcept {
   const TensorDescriptor& d = t.d;
+  // As decoding it counts, though codes and mask take less.
+  if (d.elements > limits.decoded_bytes / 4) return fail(Status::limit);
   if (d.layout == Layout::raw) {
     Array<float> values;
-    if (d.elements > limits.decoded_bytes / 4) return fail(Status::limit);
     if (!values.reset(d.elements)) return fail(Status::nomem);
     return decode_values(job, d, payload, d.stored_bytes, 0, d.elements, {}, values.data());
   }
   Array<uint32_t> mask;
   Array<uint8_t> codes;
   float codebook[kClustersMost];
-  const uint64_t marks = d.layout == Layout::context ? d.elements : 0;
-  if (4 * mask_words(d.elements) + d.kept + marks > limits.decoded_bytes) return fail(Status::limit);
   if (!mask.reset(mask_words(d.elements)) || !codes.reset(d.kept)) return fail(Status::nomem);
   return decode_codes(job, d, payload, d.stored_bytes, {}, mask.data(), codes.data(), codebook);
 }

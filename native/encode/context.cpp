@@ -31,7 +31,7 @@ class BitEncoder {
   void finish() noexcept {
     if (low_ != 0) put(static_cast<uint8_t>((low_ + 0xffffffu) >> 24));
   }
-  bool fits() const noexcept { return used_ <= capacity_; }
+  Result room() const noexcept { return used_ <= capacity_ ? Result{} : fail(Status::arg); }
   uint64_t used() const noexcept { return used_; }
 
  private:
@@ -46,12 +46,12 @@ class BitEncoder {
 
 }  // namespace
 
-uint64_t context_stride(const uint32_t* mask, uint64_t elements, uint64_t width) noexcept {
-  constexpr uint64_t kMost = 128, kLooked = 32768;
+uint64_t context_stride(const Job& job, const uint32_t* mask, uint64_t elements, uint64_t width) noexcept {
+  constexpr uint64_t kMost = 128, kLooked = 32768, kPiece = 1024;
   uint64_t found[kMost + 1] = {}, looked = 0;
   for (uint64_t i = 0; i < elements && looked < kLooked; i++) {
     if (!mask_bit(mask, i)) continue;
-    looked++;
+    if (looked++ % kPiece == 0 && job.cancelled()) return 1;
     for (uint64_t s = 2; s <= kMost && s * width <= i; s++) found[s] += mask_bit(mask, i - s * width);
   }
   uint64_t best = 1;
@@ -70,10 +70,11 @@ Result encode_context(const Job& job, const QuantizedInput& in, uint64_t width, 
   if (in.kept < in.elements) {
     for (uint64_t i = 0; i < in.elements; i++) marks[i] = mask_bit(in.mask, i);
     BitEncoder encoder(out, capacity);
-    const Result result = code_mask(job, shape, encoder, marks.data());
+    Result result = code_mask(job, shape, encoder, marks.data());
     if (!result) return result;
     encoder.finish();
-    if (!encoder.fits()) return fail(Status::arg);
+    result = encoder.room();
+    if (!result) return result;
     *index_bytes = encoder.used();
   } else {
     std::memset(marks.data(), 1, in.elements);
@@ -84,7 +85,7 @@ Result encode_context(const Job& job, const QuantizedInput& in, uint64_t width, 
   if (!result) return result;
   encoder.finish();
   *code_bytes = encoder.used();
-  return encoder.fits() ? Result{} : fail(Status::arg);
+  return encoder.room();
 }
 
 }  // namespace dc

@@ -21,9 +21,8 @@ constexpr uint64_t kSparseBlockEntries = 32768;  // at least, where the tensor h
 constexpr unsigned kDenseBlockLog2 = 16;
 // A dense layout must be this much smaller than the sparse one to be taken: it has more symbols to decode.
 constexpr double kDenseAdvantage = 0.995;
-// Layout context is a hundred times slower to decode (25 ns a position): it is tried on tensors of up to kContextTried
-// elements and must be this much smaller to be taken; where decoding takes no time anyway, smaller at all.
-constexpr uint64_t kContextTried = uint64_t{1} << 20;
+// Layout context is a hundred times slower to decode: it must be this much smaller to be taken; where decoding takes no
+// time anyway, smaller at all.
 constexpr double kContextAdvantage = 0.995;
 constexpr uint64_t kContextAnyway = 65536;
 
@@ -464,7 +463,7 @@ Result encode_blocked(const Job& job, const QuantizedInput& input, const TensorO
   return result;
 }
 
-// DCZ-48. Status::arg when the capacity is short.
+// DCZ-48. Status::arg when the capacity is short, or the tensor takes too few bytes for its bits (DCZ-38).
 Result encode_contextual(const Job& job, const QuantizedInput& in, const TensorOptions& options, const Checked& checked,
                          uint8_t* out, uint64_t capacity, TensorDescriptor& d) noexcept {
   d = checked.d;
@@ -472,7 +471,7 @@ Result encode_contextual(const Job& job, const QuantizedInput& in, const TensorO
   d.block_log2 = kContextElementsLog2;
   d.width = options.width >= 1 && options.width <= in.elements ? options.width : in.elements;
   d.width = d.width > kWidthMost ? kWidthMost : d.width;
-  d.stride = d.pruned ? context_stride(in.mask, in.elements, d.width) : 1;
+  d.stride = d.pruned ? context_stride(job, in.mask, in.elements, d.width) : 1;
   d.code_entropy_bits = ceil_bits(entropy_bits(checked.counts));
   if (d.pruned) {
     uint64_t marks[256] = {in.elements - in.kept, in.kept};
@@ -483,7 +482,7 @@ Result encode_contextual(const Job& job, const QuantizedInput& in, const TensorO
   const Result result = encode_context(job, in, d.width, d.stride, out + d.codebook_bytes, capacity - d.codebook_bytes,
                                        &d.index_bytes, &d.code_bytes);
   d.stored_bytes = d.codebook_bytes + d.index_bytes + d.code_bytes;
-  return result;
+  return result && !context_bits_fit(d) ? fail(Status::arg) : result;
 }
 
 // Puts the context layout into `out` where it is enough smaller than what is there.
@@ -529,7 +528,7 @@ Result encode_quantized(const Job& job, const QuantizedInput& input, const Tenso
   }
   result = encode_blocked(job, input, options, checked, out, capacity, d);
   const bool free = options.layout == LayoutChoice::automatic && options.entropy == ModeChoice::automatic &&
-                    options.index_bits == 0 && input.elements <= kContextTried;
+                    options.index_bits == 0 && input.elements <= uint64_t{1} << kContextElementsLog2;
   return result && free ? improve_by_context(job, input, options, checked, out, d) : result;
 }
 

@@ -30,9 +30,8 @@ uint64_t raw_bound(uint64_t elements) noexcept;
 
 // Writes the payload (format part 3) to out[0..d.stored_bytes) and what the header says of it to `d`. Same bytes at
 // every level and for every number of threads. Status::arg: mask, codes and kept disagree, no such layout (relative or
-// dense with pruning has room for 255 clusters; context has
-// at most 2^24 elements), capacity is short. Status::value: a code past the codebook.
-// Status::nonfinite: a centroid that is NaN or infinite.
+// dense with pruning has room for 255 clusters; context for 2^20 elements and DCZ-38), capacity is short.
+// Status::value: a code past the codebook. Status::nonfinite: a centroid that is NaN or infinite.
 Result encode_quantized(const Job& job, const QuantizedInput& input, const TensorOptions& options, uint8_t* out,
                         uint64_t capacity, TensorDescriptor& d) noexcept;
 

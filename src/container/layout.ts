@@ -25,8 +25,11 @@ export const BLOCK_LOG2_LEAST = 10
 export const BLOCK_LOG2_MOST = 24
 export const INDEX_BITS_LEAST = 2
 export const INDEX_BITS_MOST = 8
-/** DCZ-34: a tensor of layout context has at most 2^24 elements, and so one block. */
-export const CONTEXT_ELEMENTS_LOG2 = 24
+/** DCZ-34: a tensor of layout context has at most 2^20 elements, and so one block. */
+export const CONTEXT_ELEMENTS_LOG2 = 20
+/** DCZ-38 */
+export const CONTEXT_BITS_FREE = 16384
+export const CONTEXT_BITS_A_BYTE = 1024
 export const WIDTH_MOST = 65536
 export const STRIDE_MOST = 65535
 export const VARINT_BYTES_MOST = 8

@@ -7,6 +7,8 @@ import {
   CLUSTERS_MOST,
   CODEBOOK_FORM_SHIFT,
   CODEBOOK_FORMS,
+  CONTEXT_BITS_A_BYTE,
+  CONTEXT_BITS_FREE,
   CONTEXT_ELEMENTS_LOG2,
   type CodebookForm,
   chunkCount,
@@ -337,7 +339,7 @@ function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
   }
   const context = layout === 'context'
   if (context && elements > 2 ** CONTEXT_ELEMENTS_LOG2)
-    throw cursor.structure('layout context has at most 2^24 elements')
+    throw cursor.structure('layout context has at most 2^20 elements')
   tensor.blockLog2 = context ? CONTEXT_ELEMENTS_LOG2 : cursor.u8In(BLOCK_LOG2_LEAST, BLOCK_LOG2_MOST, 'the block size')
   const zeroIsSymbol = layout === 'relative' || (layout === 'dense' && tensor.pruned)
   tensor.clusters = cursor.u8In(0, CLUSTERS_MOST - (zeroIsSymbol ? 2 : 1), 'clusters less 1') + 1
@@ -357,6 +359,13 @@ function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
   tensor.codeBytes = cursor.varint()
   tensor.codeEntropyBits = cursor.varint()
   if (index) tensor.indexEntropyBits = cursor.varint()
+  if (context && contextBits(tensor) > CONTEXT_BITS_FREE + CONTEXT_BITS_A_BYTE * (tensor.indexBytes + tensor.codeBytes))
+    throw cursor.structure('layout context has more than 1024 bits for each of its bytes')
+}
+
+/** DCZ-38: the bits of mask and codes, which are decoded one by one. */
+function contextBits({ pruned, elements, kept, clusters }: TensorDescriptor): number {
+  return (pruned ? elements : 0) + kept * (32 - Math.clz32(clusters - 1))
 }
 
 /** Bytes of a codebook whose form says them (DCZ-50). */

@@ -272,6 +272,9 @@ export async function verifyTensor(
   job: ResolvedJob,
 ): Promise<void> {
   const options = { checksums: false, ...(limits ? { limits } : {}) }
+  // As decoding it counts, in every reader, though codes and mask take less.
+  const { name, elements } = tensor
+  checkLimit(resolveLimits(limits), 'maxDecodedBytes', 4 * elements, `decoded bytes of tensor ${printable(name)}`)
   // Codes are a quarter of the floats at the most, and hold every check.
   if (tensor.layout === 'raw' || !locatedBinding().binding) await decodeTensor(tensor, payload, options, job)
   else await decodeQuantized(tensor, payload, options, job)

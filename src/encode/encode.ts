@@ -27,14 +27,15 @@ export const ENTROPY_CHOICES = ['auto', 'none', 'huffman', 'rans'] as const
 
 export interface EncodeOptions {
   /**
-   * `auto`: the smaller of sparse and dense, sparse within 0.5 %; or `context` (at most 2^24 weights; a hundred times slower to decode) for
-   * tensors of up to 2^20 weights, where it is 0.5 % smaller (any byte up to 65,536 weights). `relative` is the paper's form, with fillers
+   * `auto`: the smaller of sparse and dense, sparse within 0.5 %; or `context` (a hundred times slower to decode) for
+   * tensors of up to 2^20 weights, where it is 0.5 % smaller (any byte up to 65,536 weights). `context` alone refuses larger tensors, and
+   * those it would leave with less than a byte for 1,024 bits of mask and codes (ERR_DC_ARG). `relative` is the paper's form, with fillers
    * that cost a code.
    */
   layout?: (typeof LAYOUT_CHOICES)[number]
-  /** Bits of a gap, 2 to 8, or `auto`: the cheapest. Sparse layouts only. */
+  /** Bits of a gap, 2 to 8, or `auto`: the cheapest. `dense` and `context` have no gaps and leave it unread. */
   indexBits?: number | 'auto'
-  /** `auto`: the smaller of Huffman and rANS, stream by stream; `context` has one coder. Another choice than `auto` keeps to blocks. */
+  /** `auto`: the smaller of Huffman and rANS, stream by stream; `context` has one coder and leaves it unread. `auto` layouts keep to blocks where this or `indexBits` is chosen. */
   entropy?: (typeof ENTROPY_CHOICES)[number]
   /** Keeps NaN and infinities of tensors that are not quantized; they are refused otherwise. */
   allowNonFinite?: boolean
@@ -267,7 +268,7 @@ export function nonFiniteError(error: unknown, name: string, values: Float32Arra
  * other losslessly (raw). The bytes do not depend on the machine or the number of threads.
  *
  * @param job `consume` takes the tensor's arrays instead of copying them
- * @throws ERR_DC_ARG (lengths disagree, 256 clusters where symbol 0 is needed for pruned weights), ERR_DC_VALUE (a code past the
+ * @throws ERR_DC_ARG (lengths disagree, 256 clusters where symbol 0 is needed for pruned weights, no such form in layout `context`), ERR_DC_VALUE (a code past the
  *   codebook), ERR_DC_NONFINITE, ERR_DC_TYPE, ERR_DC_NOMEM, ERR_DC_ABORTED
  */
 export async function encodeTensor(

@@ -38,6 +38,8 @@ test('1. the constants of native/container/layout.h are those of src/container/l
     ['kIndexBitsLeast', layout.INDEX_BITS_LEAST],
     ['kIndexBitsMost', layout.INDEX_BITS_MOST],
     ['kContextElementsLog2', layout.CONTEXT_ELEMENTS_LOG2],
+    ['kContextBitsFree', layout.CONTEXT_BITS_FREE],
+    ['kContextBitsAByte', layout.CONTEXT_BITS_A_BYTE],
     ['kWidthMost', layout.WIDTH_MOST],
     ['kStrideMost', layout.STRIDE_MOST],
     ['kVarintBytesMost', layout.VARINT_BYTES_MOST],

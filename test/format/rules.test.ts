@@ -102,6 +102,10 @@ const contextAll = (codes: number[], entry = [1, 1, 5, 4, 1, 1, 1, codes.length,
 // Two positions, one of them kept; its code is 1, which takes no byte.
 const contextPruned = (index: number[], entry = [1, 2, 5, 5, 1, 1, 2, 1, index.length, 0, 0, 2], payload = HALVES) =>
   oneTensor(entry, [...payload, ...index], 2, 1)
+const manyCodes = (n: number, codes: number[]) =>
+  oneTensor([1, ...varint(n), 5, 4, 1, 1, 1, codes.length, 0], [...HALVES, ...codes], n, n)
+const manyMarks = (n: number, kept: number, index: number[]) =>
+  oneTensor([1, ...varint(n), 5, 5, 1, ...varint(kept), 2, 1, index.length, 0, 0, 2], [...HALVES, ...index], n, kept)
 const CONTEXT = [1, 2, 5, 5, 1, 1, 2, 1, 1, 0, 0, 2]
 /** Four weights, layout dense, one centroid 1.0 in half precision: a code model and a payload. */
 const dense = (model: number[], code: number[] = []) =>
@@ -211,6 +215,11 @@ const CASES: Case[] = [
   ],
   ['E1', 'more elements in a tensor than the limit', good, 'LIMIT', { maxElements: 1 }],
   ['E1', 'more decoded bytes than the limit', good, 'LIMIT', { maxDecodedBytes: 7 }],
+  ['E1', 'as many decoded bytes as the limit', good, 'ok', { maxDecodedBytes: 8 }],
+  ['E1', 'more decoded bytes than the limit, sparse', sparse(), 'LIMIT', { maxDecodedBytes: 15 }],
+  ['E1', 'as many decoded bytes as the limit, sparse', sparse(), 'ok', { maxDecodedBytes: 16 }],
+  ['E1', 'more decoded bytes than the limit, context', contextPruned([0x80]), 'LIMIT', { maxDecodedBytes: 7 }],
+  ['E1', 'as many decoded bytes as the limit, context', contextPruned([0x80]), 'ok', { maxDecodedBytes: 8 }],
   [
     'DCZ-22',
     'metadata is read',
@@ -393,9 +402,32 @@ const CASES: Case[] = [
   ],
   [
     'DCZ-34',
-    'layout context of 2^24 + 1 elements',
-    oneTensor([1, ...varint(2 ** 24 + 1), 5, 4, 0, 1, 1, 0, 0], [0, 0x3c], 2 ** 24 + 1, 2 ** 24 + 1),
+    'layout context of 2^20 + 1 elements',
+    oneTensor([1, ...varint(2 ** 20 + 1), 5, 4, 0, 1, 1, 0, 0], [0, 0x3c], 2 ** 20 + 1, 2 ** 20 + 1),
     'STRUCTURE',
+  ],
+  [
+    'DCZ-34',
+    'layout context of 2^20 elements, one centroid, no bits',
+    oneTensor([1, ...varint(2 ** 20), 5, 4, 0, 1, 1, 0, 0], [0, 0x3c], 2 ** 20, 2 ** 20),
+    'ok',
+  ],
+  ['DCZ-38', '16,384 bits of codes in no byte: they take more', manyCodes(16384, []), 'BITSTREAM'],
+  ['DCZ-38', '16,385 bits of codes in no byte', manyCodes(16385, []), 'STRUCTURE'],
+  ['DCZ-38', '17,408 bits of codes in a byte', manyCodes(17408, [0]), 'ok'],
+  ['DCZ-38', '17,409 bits of codes in a byte', manyCodes(17409, [0]), 'STRUCTURE'],
+  [
+    'DCZ-38',
+    '16,383 bits of a mask and one of a code in no byte: they take more',
+    manyMarks(16383, 1, []),
+    'BITSTREAM',
+  ],
+  ['DCZ-38', '16,384 bits of a mask and one of a code in no byte', manyMarks(16384, 1, []), 'STRUCTURE'],
+  [
+    'S7.2',
+    'a mask that takes more bytes than it has and has too few positions',
+    manyMarks(4000, 3999, [255, 255, 255, 255]),
+    'BITSTREAM',
   ],
   ['DCZ-34', 'nothing kept in layout context', contextPruned([0x80], put(CONTEXT, 5, 0)), 'STRUCTURE'],
   [

@@ -218,6 +218,13 @@ void descriptors() {
   CHECK(!valid(sparse(), [&](D& d) { context(d), d.extra_gaps = 1; }));
   CHECK(!valid(sparse(), [&](D& d) { context(d), d.table_bytes = 1, d.stored_bytes++; }));
   CHECK(!valid(sparse(), [&](D& d) { context(d), d.pruned = false, d.kept = d.elements; }));
+  // DCZ-38: 50 bytes are enough for 16,384 + 50 * 1,024 bits, of which the codes take 2 each.
+  auto bits = [&](D& d, uint64_t of_mask) {
+    context(d), d.kept = 5, d.clusters = 4, d.codebook_bytes = 16, d.stored_bytes = 66, d.elements = of_mask;
+    d.codebook_form = CodebookForm::float32;
+  };
+  CHECK(valid(sparse(), [&](D& d) { bits(d, 16384 + 50 * 1024 - 10); }));
+  CHECK(!valid(sparse(), [&](D& d) { bits(d, 16384 + 50 * 1024 - 9); }));
   CHECK(valid(sparse(), [&](D& d) {
     context(d), d.pruned = false, d.kept = d.elements, d.index_bytes = 0, d.stored_bytes = 48;
   }));

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "container/reader.h"
 #include "decode/block.h"
+#include "decode/context.h"
 #include "decode/gaps.h"
 #include "decode/relative_index.h"
 #include "decode/stream.h"
@@ -460,6 +461,21 @@ void context_shares() {
   }
 }
 
+// E6: streams whose bits take more bytes than they have are left after a piece, and neither are their bytes past the
+// end looked at.
+void context_ends_early() {
+  const uint64_t n = uint64_t{1} << kContextElementsLog2;
+  std::vector<uint8_t> marks(n, 7), codes(n, 7);
+  Guarded<uint8_t> bytes(6);
+  for (size_t i = 0; i < 6; i++) bytes[i] = static_cast<uint8_t>(random_u64(5, i));
+  CHECK(decode_context_mask(Job(), {n, n / 2, 100, 2}, bytes.data(), 6, marks.data()).status == Status::bitstream);
+  CHECK(marks[0] != 7 && marks[kContextPiece] == 7);
+  std::fill(marks.begin(), marks.end(), uint8_t{1});
+  CHECK(decode_context_codes(Job(), {n, n, 100, 2}, 256, bytes.data(), 6, marks.data(), codes.data()).status ==
+        Status::bitstream);
+  CHECK(codes[kContextPiece] == 7);
+}
+
 // C6: positions around 2^31 and 2^32, in blocks of 2^20; the last block keeps one weight, the others none.
 void large_tensors() {
   for (const uint64_t n : {(uint64_t{1} << 31) - 1, uint64_t{1} << 31, (uint64_t{1} << 31) + 1, (uint64_t{1} << 32) - 1,
@@ -539,6 +555,7 @@ int main() {
   raw_stream();
   mixer();
   context_shares();
+  context_ends_early();
   large_tensors();
 #if DC_X86
   denormals();

@@ -198,8 +198,20 @@ int main() {
     for (size_t room : {size_t{0}, size_t{3}, size_t{100}}) {
       CHECK(encode_quantized(job, t.input(), context, out.data(), room, d).status == Status::arg);
     }
+    // DCZ-38: a tensor that takes too few bytes for its bits has no such form, and is not given it.
+    const Tensor same = make(20000, 1, 256, 12), alone = make(40000, 0.00005, 4, 13);
+    for (const Tensor* few : {&same, &alone}) {
+      Tensor one = *few;
+      std::fill(one.codes.begin(), one.codes.end(), uint8_t{3});
+      std::vector<uint8_t> room(quantized_bound(one.elements, one.codes.size(), 256));
+      CHECK(encode_quantized(job, one.input(), context, room.data(), room.size(), d).status == Status::arg);
+      CHECK(encode_quantized(job, one.input(), {LayoutChoice::automatic, 0, ModeChoice::automatic, 64}, room.data(),
+                             room.size(), d));
+      CHECK(d.layout != Layout::context);
+    }
+    out.resize(quantized_bound(t.elements, t.codes.size(), 8));
     // A job that was cancelled stops in the mask, in the codes, and in the layout that is only tried.
-    Control control;
+    Control control = {};
     Job cancelled = job;
     cancelled.control = &control;
     CHECK(encode_quantized(cancelled, t.input(), context, out.data(), out.size(), d));

@@ -8,6 +8,7 @@ import {
   decodeTensorSync,
   verifyArchive,
 } from '../../src/decode/decode'
+import { decodePlain } from '../../src/decode/plain/payload'
 import { type EncodeOptions, encodeTensor, encodeTensorSync } from '../../src/encode/encode'
 import type { QuantizedTensor } from '../../src/tensor'
 
@@ -309,5 +310,39 @@ describe('decode', () => {
     }
     const unchecked = decodeTensorPlain(tensor, payload, { ...any, checksums: false })
     expect(new Uint8Array(unchecked.buffer).at(-1)).toBe(payload.at(-1))
+  })
+
+  test('16. index bits are for gaps and coders for blocks: what has none is the same with any', () => {
+    const tensor = quantized([60, 50], 0.2, 8, 15)
+    for (const [layout, options] of [
+      ['dense', { indexBits: 5 }],
+      ['context', { indexBits: 5 }],
+      ['context', { entropy: 'rans' }],
+    ] as const) {
+      const { descriptor, payload } = encodeTensorSync(tensor, { layout, ...options })
+      expect(descriptor.layout).toBe(layout)
+      expectSame(payload, encodeTensorSync(tensor, { layout }).payload)
+    }
+  })
+
+  test('17. layout context is decoded in pieces of 4,096 positions, and left where its bytes end', () => {
+    const tensor = quantized([100, 100], 0.3, 16, 16)
+    const { descriptor, payload } = encodeTensorSync(tensor, { layout: 'context' })
+    const out = new Float32Array(10000)
+    expect([...decodePlain(descriptor, payload, 0, out, false)]).toHaveLength(6) // three of the mask, three of the codes
+    expectSame(out, dense(tensor))
+    const cut = { ...descriptor, codeBytes: 6, storedBytes: descriptor.storedBytes - descriptor.codeBytes + 6 }
+    let steps = 0
+    const run = () => {
+      for (const _ of decodePlain(cut, payload.subarray(0, cut.storedBytes), 0, out, false)) steps++
+    }
+    expect(run).toThrow(expect.objectContaining({ code: 'ERR_DC_BITSTREAM' }))
+    expect(steps).toBe(3)
+  })
+
+  test('18. a tensor that layout context would make too small for its bits is refused, and auto leaves it', () => {
+    const same = { ...quantized([30000], 1, 256, 17), codes: new Uint8Array(30000).fill(9) }
+    expect(() => encodeTensorSync(same, { layout: 'context' })).toThrow(expect.objectContaining({ code: 'ERR_DC_ARG' }))
+    expect(encodeTensorSync(same).descriptor.layout).toBe('dense')
   })
 })

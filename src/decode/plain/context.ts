@@ -109,6 +109,12 @@ class BitDecoder {
     return bit
   }
 
+  /** S7.2: what was taken past the four bytes in hand. */
+  look(): void {
+    if (this.at > this.start + this.size + 4)
+      throw damaged('BITSTREAM', this.start, 'a context stream ends before its bits do')
+  }
+
   /** S7.2 */
   finish(): void {
     const consumed = this.at - this.start - 4
@@ -118,8 +124,11 @@ class BitDecoder {
   }
 }
 
-/** S7.4: 1 for each position that is kept. */
-function readMarks(tensor: TensorDescriptor, bytes: Uint8Array, start: number): Uint8Array {
+/** Positions of a step: then it is looked at whether a stream has ended early, and the caller may abort. */
+const PIECE = 4096
+
+/** S7.4, a piece at each step of the generator. Answers 1 for each position that is kept, else 0. */
+function* readMarks(tensor: TensorDescriptor, bytes: Uint8Array, start: number): Generator<void, Uint8Array> {
   const { elements, kept, width, stride } = tensor
   const marks = new Uint8Array(elements)
   const decoder = new BitDecoder(bytes, start, tensor.indexBytes)
@@ -131,26 +140,34 @@ function readMarks(tensor: TensorDescriptor, bytes: Uint8Array, start: number): 
   const far = width * stride
   const before = (i: number, distance: number) => (distance <= i ? marks[i - distance]! : 0)
   let left = kept
-  for (let i = 0, column = 0; left > 0 && i < elements; i++, column++) {
-    if (column === width) {
-      column = 0
-      row.p[0] = (3 * row.p[0]! + all.p[0]!) >> 2
-      row.n[0] = 10
+  // Not a loop of the generator itself, which the compiler does not make as fast.
+  const piece = (begin: number, end: number) => {
+    for (let i = begin, column = begin % width; left > 0 && i < end; i++, column++) {
+      if (column === width) column = 0
+      if (column === 0 && i > 0) {
+        row.p[0] = (3 * row.p[0]! + all.p[0]!) >> 2
+        row.n[0] = 10
+      }
+      const context =
+        before(i, width) |
+        (before(i, far) << 1) |
+        (before(i, far + width) << 2) |
+        ((stride > 1 ? before(i, far - width) : 0) << 3) |
+        (before(i, 2 * width) << 4) |
+        (before(i, 2 * far) << 5)
+      const bit = decoder.bit(all.p[0]!, row.p[0]!, columns.p[column]!, near.p[context]!)
+      all.learn(0, bit)
+      row.learn(0, bit)
+      columns.learn(column, bit)
+      near.learn(context, bit)
+      marks[i] = bit
+      left -= bit
     }
-    const context =
-      before(i, width) |
-      (before(i, far) << 1) |
-      (before(i, far + width) << 2) |
-      ((stride > 1 ? before(i, far - width) : 0) << 3) |
-      (before(i, 2 * width) << 4) |
-      (before(i, 2 * far) << 5)
-    const bit = decoder.bit(all.p[0]!, row.p[0]!, columns.p[column]!, near.p[context]!)
-    all.learn(0, bit)
-    row.learn(0, bit)
-    columns.learn(column, bit)
-    near.learn(context, bit)
-    marks[i] = bit
-    left -= bit
+    decoder.look()
+  }
+  for (let i = 0; left > 0 && i < elements; i += PIECE) {
+    piece(i, Math.min(i + PIECE, elements))
+    yield
   }
   if (left > 0) throw damaged('INDEX', start, 'there are not as many kept weights as the header says')
   decoder.finish()
@@ -159,10 +176,14 @@ function readMarks(tensor: TensorDescriptor, bytes: Uint8Array, start: number): 
 
 const NODES = 256
 
-/** DCZ-48: all values of the tensor; S7.5. */
-export function readContext(tensor: TensorDescriptor, payload: Uint8Array, book: Float32Array): Float32Array {
+/** DCZ-48: all values of the tensor; S7.5, a piece at each step of the generator. */
+export function* readContext(
+  tensor: TensorDescriptor,
+  payload: Uint8Array,
+  book: Float32Array,
+): Generator<void, Float32Array> {
   const { elements, clusters, width, stride, codebookBytes, indexBytes } = tensor
-  const marks = tensor.pruned ? readMarks(tensor, payload, codebookBytes) : new Uint8Array(elements).fill(1)
+  const marks = tensor.pruned ? yield* readMarks(tensor, payload, codebookBytes) : new Uint8Array(elements).fill(1)
   const out = new Float32Array(elements)
   const decoder = new BitDecoder(payload, codebookBytes + indexBytes, tensor.codeBytes)
   const bits = 32 - Math.clz32(clusters - 1)
@@ -175,31 +196,38 @@ export function readContext(tensor: TensorDescriptor, payload: Uint8Array, book:
   const columns = new Uint8Array(width)
   const far = width * stride
   let last = 0
-  for (let i = 0, column = 0; i < elements; i++, column++) {
-    if (column === width) column = 0
-    if (marks[i] === 0) continue
-    const above = i >= width ? marks[i - width]! : 0
-    const beyond = i >= far ? marks[i - far]! : 0
-    const c = columns[column]! * NODES
-    const n = (5 * above + beyond) * NODES
-    const l = last * NODES
-    let node = 1
-    for (let b = bits - 1; b >= 0; b--) {
-      let bit = 0
-      if (((2 * node + 1) << b) - (1 << bits) < clusters) {
-        bit = decoder.bit(all.p[node]!, byColumn.p[c + node]!, byNear.p[n + node]!, byLast.p[l + node]!)
-        all.learn(node, bit)
-        byColumn.learn(c + node, bit)
-        byNear.learn(n + node, bit)
-        byLast.learn(l + node, bit)
+  const piece = (begin: number, end: number) => {
+    for (let i = begin, column = begin % width; i < end; i++, column++) {
+      if (column === width) column = 0
+      if (marks[i] === 0) continue
+      const above = i >= width ? marks[i - width]! : 0
+      const beyond = i >= far ? marks[i - far]! : 0
+      const c = columns[column]! * NODES
+      const n = (5 * above + beyond) * NODES
+      const l = last * NODES
+      let node = 1
+      for (let b = bits - 1; b >= 0; b--) {
+        let bit = 0
+        if (((2 * node + 1) << b) - (1 << bits) < clusters) {
+          bit = decoder.bit(all.p[node]!, byColumn.p[c + node]!, byNear.p[n + node]!, byLast.p[l + node]!)
+          all.learn(node, bit)
+          byColumn.learn(c + node, bit)
+          byNear.learn(n + node, bit)
+          byLast.learn(l + node, bit)
+        }
+        node = 2 * node + bit
       }
-      node = 2 * node + bit
+      const code = node - (1 << bits)
+      out[i] = book[code]!
+      columns[column] = 1 + (code >> fine)
+      last = 1 + (code >> coarse)
+      marks[i] = last
     }
-    const code = node - (1 << bits)
-    out[i] = book[code]!
-    columns[column] = 1 + (code >> fine)
-    last = 1 + (code >> coarse)
-    marks[i] = last
+    decoder.look()
+  }
+  for (let i = 0; i < elements; i += PIECE) {
+    piece(i, Math.min(i + PIECE, elements))
+    yield
   }
   decoder.finish()
   return out

@@ -262,10 +262,6 @@ function* codedBlocks(
   whole: boolean,
 ): Generator<Float32Array> {
   const book = readCodebook(tensor, payload, allowNonFinite)
-  if (tensor.layout === 'context') {
-    yield readContext(tensor, payload, book) // one block
-    return
-  }
   const tablesEnd = tensor.codebookBytes + tensor.tableBytes
   const models = readModels(payload, tensor.codebookBytes, tablesEnd, tensor.layout === 'dense' ? 1 : 2)
   const places = readDirectory(tensor, payload)
@@ -279,7 +275,7 @@ function* codedBlocks(
 }
 
 /**
- * Decodes elements first .. first + out.length - 1 into `out`, a block at each step of the generator. The descriptor passed the
+ * Decodes elements first .. first + out.length - 1 into `out`, a block (layout `context`: a piece) at each step of the generator. The descriptor passed the
  * header's checks and `payload` has its `storedBytes`; errors have the codes of the native decoder.
  */
 export function* decodePlain(
@@ -302,6 +298,11 @@ export function* decodePlain(
     for (let i = 0; i < out.length; i++) bits[i] = bytes.getUint32(4 * (first + i), true)
     const odd = allowNonFinite ? -1 : out.findIndex((value) => !Number.isFinite(value))
     if (odd >= 0) throw damaged('VALUE', 4 * (first + odd), 'a value is a NaN or an infinity')
+    return
+  }
+  if (tensor.layout === 'context') {
+    const values = yield* readContext(tensor, payload, readCodebook(tensor, payload, allowNonFinite))
+    out.set(values.subarray(first, end))
     return
   }
   const size = blockSize(tensor)
