@@ -2,6 +2,7 @@ import * as assert from '../assert.js'
 import { layerReport } from '../container/layer-report.js'
 import {
   CLUSTERS_MOST,
+  CONTEXT_ELEMENTS_LOG2,
   chunkCount,
   DESCRIPTOR_FIELDS,
   descriptorFromFields,
@@ -20,7 +21,9 @@ import type { JobOptions, QuantizedTensor, WeightTensor } from '../tensor.js'
 
 const STAGE = 'encodeTensor'
 const REFUSED = 'has a mask that does not keep `kept` weights, or has bits set past the last one'
+const REFUSED_IN_CONTEXT = `${REFUSED}, or takes too few bytes for its bits in layout context (DCZ-38), where 'auto' finds another layout`
 const RELATIVE = LAYOUTS.indexOf('relative')
+const CONTEXT = LAYOUTS.indexOf('context')
 const DENSE = LAYOUTS.indexOf('dense')
 export const LAYOUT_CHOICES = ['auto', 'dense', 'sparse', 'relative', 'context'] as const
 export const ENTROPY_CHOICES = ['auto', 'none', 'huffman', 'rans'] as const
@@ -157,8 +160,15 @@ function checkQuantized(tensor: QuantizedTensor, elements: number, job: Resolved
   }
 }
 
-/** Relative entries and dense codes of a pruned tensor need symbol 0 for what is not kept. */
+/** Relative entries and dense codes of a pruned tensor need symbol 0 for what is not kept; layout context has a largest tensor. */
 function checkLayout({ name, codes, codebook }: QuantizedTensor, elements: number, { layout }: ResolvedOptions): void {
+  if (layout === CONTEXT && elements > 2 ** CONTEXT_ELEMENTS_LOG2) {
+    throw new DeepCompressionError(
+      'ARG',
+      `tensor ${printable(name)} has ${elements} weights; layout context takes at most ${2 ** CONTEXT_ELEMENTS_LOG2}`,
+      { section: name },
+    )
+  }
   const zeroIsSymbol = layout === RELATIVE || (layout === DENSE && codes.length < elements)
   if (codebook.length < CLUSTERS_MOST || !zeroIsSymbol) return
   throw new DeepCompressionError(
@@ -173,6 +183,10 @@ function contextWidth(shape: readonly number[]): number {
   let width = 1
   for (let i = shape.length - 1; i >= 0 && width < 8; i--) width *= shape[i]!
   return width
+}
+
+function refusal({ layout }: ResolvedOptions): string {
+  return layout === CONTEXT ? REFUSED_IN_CONTEXT : REFUSED
 }
 
 interface Prepared {
@@ -277,7 +291,8 @@ export async function encodeTensor(
   job?: JobOptions | ResolvedJob,
 ): Promise<EncodedTensor> {
   const resolved = resolveJob(job)
-  const prepared = prepare(tensor, resolveOptions(options), resolved)
+  const chosen = resolveOptions(options)
+  const prepared = prepare(tensor, chosen, resolved)
   let values: ArrayBufferView | undefined
   const call = await prepared.inputs(async (name, view) => {
     const own = await ownedInput(name, view, resolved)
@@ -286,7 +301,7 @@ export async function encodeTensor(
   })
   const total = shapeElements(tensor.shape)
   try {
-    await runJob({ stage: STAGE, tensor: tensor.name, total, refused: REFUSED }, resolved, call)
+    await runJob({ stage: STAGE, tensor: tensor.name, total, refused: refusal(chosen) }, resolved, call)
   } catch (error) {
     throw (values && nonFiniteError(error, tensor.name, values as Float32Array)) ?? error
   }
@@ -300,10 +315,11 @@ export function encodeTensorSync(
   job?: JobOptions | ResolvedJob,
 ): EncodedTensor {
   const resolved = resolveJob(job)
-  const prepared = prepare(tensor, resolveOptions(options), resolved)
+  const chosen = resolveOptions(options)
+  const prepared = prepare(tensor, chosen, resolved)
   const call = prepared.inputs((_, view) => ownedInputNow(view)) as (...run: Run) => unknown
   try {
-    runNow({ stage: STAGE, tensor: tensor.name, refused: REFUSED }, resolved, call)
+    runNow({ stage: STAGE, tensor: tensor.name, refused: refusal(chosen) }, resolved, call)
   } catch (error) {
     throw (isQuantized(tensor) ? null : nonFiniteError(error, tensor.name, tensor.values)) ?? error
   }
