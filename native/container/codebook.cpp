@@ -36,41 +36,103 @@ bool strictly_increasing(const float* values, unsigned count) noexcept {
   return true;
 }
 
-// DCZ-52: ascending with the value.
-static uint32_t key_of(float value) noexcept {
-  const uint32_t u = float_bits(value);
-  return u >> 31 ? ~u : u | 0x80000000u;
+// DCZ-52: keys ascend with the value, float32 or half.
+static uint32_t key_of(uint32_t bits, unsigned key_bits) noexcept {
+  const uint32_t sign = uint32_t{1} << (key_bits - 1);
+  return bits & sign ? (sign - 1) ^ (bits & (sign - 1)) : bits | sign;
 }
 
-static float value_of(uint32_t key) noexcept { return bits_float(key >> 31 ? key & 0x7fffffffu : ~key); }
+static float value_of(uint32_t key, unsigned key_bits) noexcept {
+  const uint32_t sign = uint32_t{1} << (key_bits - 1);
+  const uint32_t bits = key & sign ? key ^ sign : sign | ((sign - 1) ^ key);
+  return key_bits == 32 ? bits_float(bits) : half_to_float(static_cast<uint16_t>(bits));
+}
 
-static unsigned delta_width(const float* values, unsigned count) noexcept {
-  uint32_t greatest = 0;
-  for (unsigned i = 1; i < count; i++) {
-    const uint32_t step = key_of(values[i]) - key_of(values[i - 1]) - 1;
-    greatest = step > greatest ? step : greatest;
+namespace {
+
+// What the forms of steps store (DCZ-52): step[i] is key i + 1 less key i less 1.
+struct Steps {
+  unsigned key_bits, count;  // count: the steps
+  unsigned shift;            // the best
+  uint32_t first, step[kClustersMost - 1];
+};
+
+}  // namespace
+
+constexpr unsigned kOnesMost = 8;  // so many 1 bits, and the whole step follows
+
+static unsigned shift_bits(unsigned key_bits) noexcept { return key_bits == 32 ? 5 : 4; }
+
+static size_t bits_at(const Steps& s, unsigned shift) noexcept {
+  size_t bits = shift_bits(s.key_bits) + s.key_bits;
+  for (unsigned i = 0; i < s.count; i++) {
+    const uint32_t ones = s.step[i] >> shift;
+    bits += ones < kOnesMost ? ones + 1 + shift : kOnesMost + s.key_bits;
   }
-  unsigned width = 0;
-  for (; greatest; greatest >>= 1) width++;
-  return width;
+  return bits;
 }
 
-static size_t delta_bytes(unsigned count, unsigned width) noexcept { return 5 + ((count - 1) * width + 7) / 8; }
+static unsigned best_shift(const Steps& s) noexcept {
+  unsigned best = 0;
+  for (unsigned shift = 1; shift < s.key_bits; shift++) best = bits_at(s, shift) < bits_at(s, best) ? shift : best;
+  return best;
+}
+
+// Of strictly increasing values; key_bits 16: they are halves.
+static void make_steps(const float* values, unsigned clusters, unsigned key_bits, Steps& s) noexcept {
+  s.key_bits = key_bits;
+  s.count = clusters - 1;
+  uint32_t before = 0;
+  for (unsigned i = 0; i < clusters; i++) {
+    uint16_t half = 0;
+    if (key_bits == 16) (void)exact_half(values[i], &half);
+    const uint32_t key = key_of(key_bits == 16 ? half : float_bits(values[i]), key_bits);
+    if (i == 0)
+      s.first = key;
+    else
+      s.step[i - 1] = key - before - 1;
+    before = key;
+  }
+  s.shift = best_shift(s);
+}
+
+static size_t steps_bytes(const Steps& s) noexcept { return (bits_at(s, s.shift) + 7) / 8; }
 
 CodebookForm smallest_form(const float* values, unsigned count, bool source_order, size_t* bytes) noexcept {
   bool halves = true;
   uint16_t half;
   for (unsigned i = 0; i < count; i++) halves = halves && exact_half(values[i], &half);
-  CodebookForm form = halves ? CodebookForm::float16 : CodebookForm::float32;
+  const CodebookForm fixed = halves ? CodebookForm::float16 : CodebookForm::float32;
   *bytes = (halves ? 2 : 4) * count;
-  if (!source_order) {
-    const size_t delta = delta_bytes(count, delta_width(values, count));
-    if (delta < *bytes) {
-      form = CodebookForm::delta;
-      *bytes = delta;
+  if (source_order) return fixed;
+  Steps steps;
+  make_steps(values, count, halves ? 16 : 32, steps);
+  if (steps_bytes(steps) >= *bytes) return fixed;
+  *bytes = steps_bytes(steps);
+  return halves ? CodebookForm::float16_steps : CodebookForm::float32_steps;
+}
+
+static void put_bits(uint8_t* out, size_t& bit, unsigned count, uint32_t value) noexcept {
+  for (unsigned b = 0; b < count; b++, bit++) {
+    out[bit / 8] = static_cast<uint8_t>(out[bit / 8] | (value >> b & 1) << (bit % 8));
+  }
+}
+
+static void write_steps(const Steps& s, uint8_t* out, size_t bytes) noexcept {
+  std::memset(out, 0, bytes);
+  size_t bit = 0;
+  put_bits(out, bit, shift_bits(s.key_bits), s.shift);
+  put_bits(out, bit, s.key_bits, s.first);
+  for (unsigned i = 0; i < s.count; i++) {
+    const uint32_t ones = s.step[i] >> s.shift;
+    if (ones < kOnesMost) {
+      put_bits(out, bit, ones + 1, (uint32_t{1} << ones) - 1);
+      put_bits(out, bit, s.shift, s.step[i]);
+    } else {
+      put_bits(out, bit, kOnesMost, (1u << kOnesMost) - 1);
+      put_bits(out, bit, s.key_bits, s.step[i]);
     }
   }
-  return form;
 }
 
 void write_codebook(const float* values, unsigned count, CodebookForm form, uint8_t* out, size_t bytes) noexcept {
@@ -86,45 +148,70 @@ void write_codebook(const float* values, unsigned count, CodebookForm form, uint
     }
     return;
   }
-  const unsigned width = delta_width(values, count);
-  std::memset(out, 0, bytes);
-  store_u32(out, key_of(values[0]));
-  out[4] = static_cast<uint8_t>(width);
-  size_t bit = 40;
-  for (unsigned i = 1; i < count; i++) {
-    const uint32_t step = key_of(values[i]) - key_of(values[i - 1]) - 1;
-    for (unsigned b = 0; b < width; b++, bit++) {
-      out[bit / 8] = static_cast<uint8_t>(out[bit / 8] | (step >> b & 1) << (bit % 8));
-    }
-  }
+  Steps steps;
+  make_steps(values, count, form == CodebookForm::float16_steps ? 16 : 32, steps);
+  write_steps(steps, out, bytes);
 }
 
-static Result read_delta(const TensorDescriptor& d, const uint8_t* bytes, float* values) noexcept {
-  if (d.codebook_bytes < 5 || bytes[4] > 32 || d.codebook_bytes != delta_bytes(d.clusters, bytes[4])) {
-    return fail(Status::value);
+namespace {
+
+class BitCursor {
+ public:
+  BitCursor(const uint8_t* bytes, uint64_t size) noexcept : bytes_(bytes), end_(8 * size) {}
+  bool take(unsigned count, uint32_t& value) noexcept {
+    if (count > end_ - at_) return false;
+    value = 0;
+    for (unsigned b = 0; b < count; b++, at_++) value |= static_cast<uint32_t>(bytes_[at_ / 8] >> (at_ % 8) & 1) << b;
+    return true;
   }
-  const unsigned width = bytes[4];
-  uint64_t key = load_u32(bytes);
-  size_t bit = 40;
-  values[0] = value_of(static_cast<uint32_t>(key));
-  for (unsigned i = 1; i < d.clusters; i++) {
-    uint64_t step = 0;
-    for (unsigned b = 0; b < width; b++, bit++) step |= static_cast<uint64_t>(bytes[bit / 8] >> (bit % 8) & 1) << b;
-    key += step + 1;
-    if (key > 0xffffffffu) return fail(Status::value);
-    values[i] = value_of(static_cast<uint32_t>(key));
+  // 0 bits to the end, which is less than a byte away.
+  bool ends() noexcept {
+    uint32_t rest = 0;
+    return end_ - at_ < 8 && take(static_cast<unsigned>(end_ - at_), rest) && rest == 0;
   }
-  for (; bit < 8 * d.codebook_bytes; bit++) {
-    if (bytes[bit / 8] >> (bit % 8) & 1) return fail(Status::value);
+
+ private:
+  const uint8_t* bytes_;
+  uint64_t at_ = 0, end_;
+};
+
+}  // namespace
+
+static bool read_step(BitCursor& in, unsigned shift, unsigned key_bits, uint32_t& step) noexcept {
+  uint32_t ones = 0, bit = 1, low = 0;
+  while (ones < kOnesMost) {
+    if (!in.take(1, bit)) return false;
+    if (bit == 0) break;
+    ones++;
   }
-  return delta_width(values, d.clusters) == width ? Result{} : fail(Status::value);
+  if (ones == kOnesMost) return in.take(key_bits, step) && step >> shift >= kOnesMost;
+  if (!in.take(shift, low)) return false;
+  const uint64_t wide = (uint64_t{ones} << shift) + low;
+  step = static_cast<uint32_t>(wide);
+  return wide >> key_bits == 0;
+}
+
+static bool read_steps(const TensorDescriptor& d, const uint8_t* bytes, float* values) noexcept {
+  Steps s;
+  s.key_bits = d.codebook_form == CodebookForm::float16_steps ? 16 : 32;
+  s.count = d.clusters - 1;
+  BitCursor in(bytes, d.codebook_bytes);
+  if (!in.take(shift_bits(s.key_bits), s.shift) || !in.take(s.key_bits, s.first)) return false;
+  uint64_t key = s.first;
+  values[0] = value_of(s.first, s.key_bits);
+  for (unsigned i = 0; i < s.count; i++) {
+    if (!read_step(in, s.shift, s.key_bits, s.step[i])) return false;
+    key += uint64_t{s.step[i]} + 1;
+    if (key >> s.key_bits != 0) return false;
+    values[i + 1] = value_of(static_cast<uint32_t>(key), s.key_bits);
+  }
+  return in.ends() && best_shift(s) == s.shift;
 }
 
 Result read_codebook(const TensorDescriptor& d, const uint8_t* bytes, bool allow_nonfinite, float* values) noexcept {
   bool finite = true;
-  if (d.codebook_form == CodebookForm::delta) {
-    const Result result = read_delta(d, bytes, values);
-    if (!result) return result;
+  if (has_steps(d.codebook_form)) {
+    if (!read_steps(d, bytes, values)) return fail(Status::value);
   } else {
     for (unsigned i = 0; i < d.clusters; i++) {
       values[i] = d.codebook_form == CodebookForm::float32 ? bits_float(load_u32(bytes + 4 * i))

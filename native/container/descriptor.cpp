@@ -5,7 +5,7 @@
 namespace dc {
 
 bool fixed_codebook_bytes(CodebookForm form, unsigned clusters, uint64_t& bytes) noexcept {
-  if (form == CodebookForm::delta) return false;
+  if (has_steps(form)) return false;
   bytes = uint64_t{clusters} * (form == CodebookForm::float32 ? 4 : 2);
   return true;
 }
@@ -17,7 +17,7 @@ static bool valid_coded(const TensorDescriptor& d) noexcept {
   if (!valid_block(d.block_log2) || d.clusters < 1 || d.clusters > kClustersMost - (zero_is_symbol(d) ? 1 : 0))
     return false;
   if (d.pruned ? d.kept < 1 || d.kept >= d.elements : d.kept != d.elements) return false;
-  if (d.source_order && d.codebook_form == CodebookForm::delta) return false;
+  if (d.source_order && has_steps(d.codebook_form)) return false;
   if (fixed_codebook_bytes(d.codebook_form, d.clusters, bytes) && bytes != d.codebook_bytes) return false;
   if (d.layout == Layout::sparse && (d.escape < 1 || d.escape > 255)) return false;
   if (d.layout == Layout::relative && (d.index_bits < kIndexBitsLeast || d.index_bits > kIndexBitsMost)) return false;
@@ -75,8 +75,16 @@ void descriptor_to_fields(const TensorDescriptor& d, double* f) noexcept {
 }
 
 bool descriptor_from_fields(const double* f, TensorDescriptor& d) noexcept {
-  constexpr double most[10] = {
-      static_cast<double>(kWholeMost), kLayouts - 1, 1, 2, 1, 1, kBlockLog2Most, kClustersMost, 255, kIndexBitsMost};
+  constexpr double most[10] = {static_cast<double>(kWholeMost),
+                               kLayouts - 1,
+                               1,
+                               kCodebookForms - 1,
+                               1,
+                               1,
+                               kBlockLog2Most,
+                               kClustersMost,
+                               255,
+                               kIndexBitsMost};
   for (size_t i = 0; i < kDescriptorFields; i++) {
     if (!(f[i] >= 0) || !(f[i] <= (i < 10 ? most[i] : most[0])) ||
         f[i] != static_cast<double>(static_cast<uint64_t>(f[i]))) {

@@ -13,7 +13,7 @@ bool descriptor_from_fields(const double fields[kDescriptorFields], TensorDescri
 bool valid_fields(const TensorDescriptor& d) noexcept;
 // DCZ-35: stored_bytes agrees with the others.
 bool valid_stored_bytes(const TensorDescriptor& d) noexcept;
-// DCZ-50: codebook_bytes, where the form says them; false for delta.
+// DCZ-50: codebook_bytes, where the form says them; false for steps.
 bool fixed_codebook_bytes(CodebookForm form, unsigned clusters, uint64_t& bytes) noexcept;
 
 }  // namespace dc

@@ -30,7 +30,8 @@ constexpr unsigned kFlagPruned = 1, kFlagSourceOrder = 2, kCodebookFormShift = 2
 enum class Layout : uint8_t { zero = 0, raw = 1, dense = 2, sparse = 3, relative = 4, context = 5 };
 constexpr unsigned kLayouts = 6;
 enum class RawForm : uint8_t { stored = 0, planes = 1 };
-enum class CodebookForm : uint8_t { float32 = 0, float16 = 1, delta = 2 };
+enum class CodebookForm : uint8_t { float32 = 0, float16 = 1, float32_steps = 2, float16_steps = 3 };
+constexpr unsigned kCodebookForms = 4;
 
 // What the header says of a tensor, its name and shape apart (format 2.3). Fields a layout does not have are 0.
 struct TensorDescriptor {
@@ -56,6 +57,10 @@ struct TensorDescriptor {
   uint64_t width = 0, stride = 0;  // context: S7
 };
 
+// DCZ-52: the codebook's length is a field of the header.
+inline bool has_steps(CodebookForm form) noexcept {
+  return form == CodebookForm::float32_steps || form == CodebookForm::float16_steps;
+}
 // DCZ-42: symbol 0 of the code stream is no code.
 inline bool zero_is_symbol(const TensorDescriptor& d) noexcept {
   return d.layout == Layout::relative || (d.layout == Layout::dense && d.pruned);

@@ -123,7 +123,7 @@ class Cursor {
 // DCZ-34
 bool read_coded(Cursor& c, TensorDescriptor& d) noexcept {
   uint64_t v;
-  if (!c.u8(v) || v >> kCodebookFormShift > 2) return false;
+  if (!c.u8(v) || v >> kCodebookFormShift >= kCodebookForms) return false;
   d.pruned = v & kFlagPruned;
   d.source_order = v & kFlagSourceOrder;
   d.codebook_form = static_cast<CodebookForm>(v >> kCodebookFormShift);

@@ -51,7 +51,7 @@ export const LAYOUTS = ['zero', 'raw', 'dense', 'sparse', 'relative', 'context']
 export type Layout = (typeof LAYOUTS)[number]
 export const RAW_FORMS = ['stored', 'planes'] as const
 export type RawForm = (typeof RAW_FORMS)[number]
-export const CODEBOOK_FORMS = ['float32', 'float16', 'delta'] as const
+export const CODEBOOK_FORMS = ['float32', 'float16', 'float32Steps', 'float16Steps'] as const
 export type CodebookForm = (typeof CODEBOOK_FORMS)[number]
 
 /** DCZ-34: bits of the flags byte. */
@@ -117,6 +117,11 @@ export function hasGaps({ layout }: Pick<TensorDescriptor, 'layout'>): boolean {
 /** DCZ-34: whether index bytes are stored, of gaps or of a mask. */
 export function hasIndex(tensor: Pick<TensorDescriptor, 'layout' | 'pruned'>): boolean {
   return hasGaps(tensor) || (tensor.layout === 'context' && tensor.pruned)
+}
+
+/** DCZ-52: whether the codebook's length is a field of the header. */
+export function hasSteps({ codebookForm }: Pick<TensorDescriptor, 'codebookForm'>): boolean {
+  return codebookForm === 'float32Steps' || codebookForm === 'float16Steps'
 }
 
 /** A descriptor as numbers, the form in which it crosses into the addon (native/container/descriptor.h has the same order). */

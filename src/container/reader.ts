@@ -10,7 +10,6 @@ import {
   CONTEXT_BITS_A_BYTE,
   CONTEXT_BITS_FREE,
   CONTEXT_ELEMENTS_LOG2,
-  type CodebookForm,
   chunkCount,
   compareBytes,
   DIMENSION_MOST,
@@ -21,6 +20,7 @@ import {
   HEADER_BYTES_LEAST,
   hasGaps,
   hasIndex,
+  hasSteps,
   INDEX_BITS_LEAST,
   INDEX_BITS_MOST,
   LAYOUTS,
@@ -334,8 +334,8 @@ function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
   tensor.codebookForm = CODEBOOK_FORMS[form]!
   tensor.pruned = (flags & FLAG_PRUNED) !== 0
   tensor.sourceOrder = (flags & FLAG_SOURCE_ORDER) !== 0
-  if (tensor.sourceOrder && tensor.codebookForm === 'delta') {
-    throw cursor.structure('a delta codebook cannot have the source order')
+  if (tensor.sourceOrder && hasSteps(tensor)) {
+    throw cursor.structure('a codebook of steps cannot have the source order')
   }
   const context = layout === 'context'
   if (context && elements > 2 ** CONTEXT_ELEMENTS_LOG2)
@@ -353,7 +353,8 @@ function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
     tensor.width = cursor.varintIn(1, Math.min(elements, WIDTH_MOST), 'the width')
     tensor.stride = cursor.varintIn(1, STRIDE_MOST, 'the stride')
   }
-  tensor.codebookBytes = codebookBytes(tensor.codebookForm, tensor.clusters) ?? cursor.varint()
+  const each = tensor.codebookForm === 'float32' ? 4 : 2
+  tensor.codebookBytes = hasSteps(tensor) ? cursor.varint() : each * tensor.clusters
   if (!context) tensor.tableBytes = cursor.varint()
   if (index) tensor.indexBytes = cursor.varint()
   tensor.codeBytes = cursor.varint()
@@ -366,11 +367,6 @@ function parseCodedTensor(cursor: Cursor, tensor: TensorDescriptor): void {
 /** DCZ-38: the bits of mask and codes, which are decoded one by one. */
 function contextBits({ pruned, elements, kept, clusters }: TensorDescriptor): number {
   return (pruned ? elements : 0) + kept * (32 - Math.clz32(clusters - 1))
-}
-
-/** Bytes of a codebook whose form says them (DCZ-50). */
-export function codebookBytes(form: CodebookForm, clusters: number): number | undefined {
-  return form === 'float32' ? 4 * clusters : form === 'float16' ? 2 * clusters : undefined
 }
 
 /** DCZ-35 */

@@ -10,6 +10,7 @@ import {
   FOOTER_BYTES,
   hasGaps,
   hasIndex,
+  hasSteps,
   LAYOUTS,
   MAGIC,
   METADATA_VALUE_BYTES_MOST,
@@ -117,7 +118,7 @@ function writeTensor(out: Bytes, tensor: TensorDescriptor): void {
     out.varint(tensor.width)
     out.varint(tensor.stride)
   }
-  if (tensor.codebookForm === 'delta') out.varint(tensor.codebookBytes)
+  if (hasSteps(tensor)) out.varint(tensor.codebookBytes)
   if (!context) out.varint(tensor.tableBytes)
   if (index) out.varint(tensor.indexBytes)
   out.varint(tensor.codeBytes)

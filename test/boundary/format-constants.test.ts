@@ -47,6 +47,7 @@ test('1. the constants of native/container/layout.h are those of src/container/l
     ['kFlagSourceOrder', layout.FLAG_SOURCE_ORDER],
     ['kCodebookFormShift', layout.CODEBOOK_FORM_SHIFT],
     ['kLayouts', layout.LAYOUTS.length],
+    ['kCodebookForms', layout.CODEBOOK_FORMS.length],
   ]
   for (const [name, value] of pairs) expect([name, numberOf(source, name)]).toEqual([name, value])
   const magic = (name: string) => new RegExp(`${name}\\[8\\] = \\{([^}]+)\\}`).exec(source)![1]!.split(',').map(Number)

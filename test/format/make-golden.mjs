@@ -117,6 +117,19 @@ const FILES = {
   'context.dcz': () => file([[spotted('w', [120, 100], 20), { layout: 'context' }]]),
   'context-all-kept.dcz': () =>
     file([[{ ...shared('w', [40, 50], 1, ramp(200, 0.01)), mask: null }, { layout: 'context' }]]),
+  'float32-codebook.dcz': () => file([[shared('w', [30, 30], 0.3, [-1 / 3, 1 / 3]), {}]]),
+  'half-steps.dcz': () =>
+    file([
+      [
+        shared(
+          'w',
+          [30, 30],
+          0.5,
+          Array.from({ length: 40 }, (_, i) => (i < 20 ? i - 52 : i + 13) / 512),
+        ),
+        {},
+      ],
+    ]),
   'names-metadata-optional.dcz': () =>
     file(
       ['__proto__', 'a', 'a.b', '../x', 'ä', '重み'].map((name) => [

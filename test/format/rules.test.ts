@@ -126,10 +126,14 @@ const gapBlocks = (first: number, more: number) =>
   )
 const planes = (directory: number[]) =>
   oneTensor([1, ...varint(2048), 1, 1, 10, 8], [0, 1, 0, 1, 0, 1, 0, 1, ...directory], 2048, 0)
-/** Four weights, four ascending centroids by their keys. */
-const delta = (first: number[], width: number, steps: number[]) => {
-  const book = [...first, width, ...steps]
-  return oneTensor([1, 4, 2, 8, 16, 3, book.length, 2, 0, 0], [...book, 0, 0], 4, 4)
+/** Bits of bytes, low first, from text: of a number of `bits` bits too. */
+const packed = (bits: string) =>
+  (bits.replaceAll(' ', '').match(/.{1,8}/g) ?? []).map((byte) => Number.parseInt([...byte].reverse().join(''), 2))
+const low = (value: number, bits: number) => [...value.toString(2).padStart(bits, '0')].reverse().join('')
+/** Four weights, four ascending centroids by the shift, the first key and the bits of the steps; float16: form 3. */
+const steps = (form: 2 | 3, shift: number, first: number, more: string) => {
+  const book = packed((form === 2 ? low(shift, 5) + low(first, 32) : low(shift, 4) + low(first, 16)) + more)
+  return oneTensor([1, 4, 2, form << 2, 16, 3, book.length, 2, 0, 0], [...book, 0, 0], 4, 4)
 }
 const RANS = [3, 1, 0b0_1100_111, 0, 0, 0]
 
@@ -367,7 +371,7 @@ const CASES: Case[] = [
     'ok',
   ],
   ['DCZ-34', 'the example of the specification', sparse(), 'ok'],
-  ['DCZ-34', 'codebook form 3', sparse(PAYLOAD, put(SPARSE, 3, 13)), 'STRUCTURE'],
+  ['DCZ-34', 'a reserved flag', sparse(PAYLOAD, put(SPARSE, 3, 21)), 'STRUCTURE'],
   ['DCZ-34', 'a reserved flag', sparse(PAYLOAD, put(SPARSE, 3, 21)), 'STRUCTURE'],
   ['DCZ-34', 'blocks of 2^25', sparse(PAYLOAD, put(SPARSE, 4, 25)), 'STRUCTURE'],
   ['DCZ-34', 'nothing kept in a sparse layout', sparse(PAYLOAD, put(SPARSE, 6, 0), 0), 'STRUCTURE'],
@@ -454,7 +458,7 @@ const CASES: Case[] = [
   ['DCZ-51', 'a codebook of layout context that falls', contextPruned([0x80], CONTEXT, [0, 0x3c, 0, 0xbc]), 'VALUE'],
   [
     'DCZ-52',
-    'a delta codebook with source order',
+    'a codebook of steps with source order',
     sparse(PAYLOAD, [1, 4, 3, 11, 16, 1, 2, 3, 0, 4, 4, 1, 1, 2, 2]),
     'STRUCTURE',
   ],
@@ -523,18 +527,44 @@ const CASES: Case[] = [
   ['DCZ-46', 'planes in two blocks', planes([0, 0, 0, 0, 0, 0, 0, 0]), 'ok'],
   ['DCZ-46', 'planes with a stream past the section', planes([0, 0, 0, 0, 0, 0, 0, 1]), 'STRUCTURE'],
   ['S3.1', 'a constant block that has a byte', planes([0, 0, 0, 0, 0, 0, 0, 1, 0]), 'BITSTREAM'],
-  ['DCZ-52', 'a delta codebook', delta([0, 0, 0x80, 0xbf], 1, [0b101]), 'ok'],
-  ['DCZ-52', 'a delta codebook that is wider than it must be', delta([0, 0, 0x80, 0xbf], 2, [0b010001]), 'VALUE'],
-  ['DCZ-52', 'a delta codebook with bits after the last', delta([0, 0, 0x80, 0xbf], 1, [0b1101]), 'VALUE'],
-  ['DCZ-52', 'a delta codebook of width 33', delta([0, 0, 0x80, 0xbf], 33, [0b101]), 'VALUE'],
-  ['DCZ-52', 'a delta codebook past the greatest key', delta([255, 255, 255, 255], 1, [0b101]), 'VALUE'],
+  // From 1 (key bf800000, of a half bc00): three steps of 3, 2 and 3 keys are 2, 1, 2 with nothing to shift.
+  ['DCZ-52', 'float32 steps', steps(2, 0, 0xbf800000, '110 10 110'), 'ok'],
+  ['DCZ-52', 'float16 steps', steps(3, 0, 0xbc00, '110 10 110'), 'ok'],
+  ['DCZ-52', 'float16 steps, one of them whole', steps(3, 0, 0x1000, `0 11111111 ${low(30000, 16)} 0`), 'ok'],
+  ['DCZ-52', 'a step that is whole and need not be', steps(3, 0, 0xbc00, `0 11111111 ${low(7, 16)} 0`), 'VALUE'],
+  ['DCZ-52', 'a shift that is not the best', steps(2, 1, 0xbf800000, '100 01 100'), 'VALUE'],
+  ['DCZ-52', 'steps with bits after the last', steps(2, 0, 0xbf800000, '110 10 110 001'), 'VALUE'],
+  ['DCZ-52', 'steps with a byte after the last', steps(2, 0, 0xbf800000, '110 10 110 000 00000000'), 'VALUE'],
+  ['DCZ-52', 'steps that end within the last', steps(2, 0, 0xbf800000, '0 11111111 1'), 'VALUE'],
   [
     'DCZ-52',
-    'a delta codebook of four bytes',
-    oneTensor([1, 4, 2, 8, 16, 3, 4, 2, 0, 0], [0, 0, 0x80, 0xbf, 0, 0], 4, 4),
+    'steps that end within the first key',
+    oneTensor([1, 4, 2, 8, 16, 3, 4, 2, 0, 0], [0, 0, 0, 0, 0, 0], 4, 4),
     'VALUE',
   ],
-  ['DCZ-52', 'a delta codebook of another length', delta([0, 0, 0x80, 0xbf], 1, [0b101, 0]), 'VALUE'],
+  ['DCZ-52', 'steps that end before the shift', oneTensor([1, 4, 2, 8, 16, 3, 0, 2, 0, 0], [0, 0], 4, 4), 'VALUE'],
+  ['DCZ-52', 'float32 steps past the greatest key', steps(2, 0, 0xffffffff, '110 10 110'), 'VALUE'],
+  ['DCZ-52', 'float16 steps past the greatest key', steps(3, 0, 0xffff, '110 10 110'), 'VALUE'],
+  [
+    'DCZ-52',
+    'a step past the greatest',
+    steps(3, 15, 0, `110 ${low(0, 15)} 110 ${low(0, 15)} 0 ${low(0, 15)}`),
+    'VALUE',
+  ],
+  ['D3', '-0.0 among steps', steps(3, 0, 0x7fff, '110 10 110'), 'VALUE'],
+  ['D2', 'infinity among steps', steps(3, 0, 0xfbf8, '110 10 110'), 'VALUE'],
+  [
+    'DCZ-53',
+    'float32 steps where float16 steps would do',
+    steps(2, 12, 0xbf800000, `10${low(4095, 12)}`.repeat(3)),
+    'VALUE',
+  ],
+  [
+    'DCZ-53',
+    'float16 where steps would do',
+    oneTensor([1, 4, 2, 4, 16, 3, 2, 0, 0], [0, 60, 1, 60, 2, 60, 3, 60, 0, 0], 4, 4),
+    'VALUE',
+  ],
   ['S1.1', 'a model with bit 6 set', sparse(put(PAYLOAD, 4, 0x41)), 'HUFFMAN'],
   ['S1.1', 'a raw model with lanes', sparse(put(PAYLOAD, 4, 0x09)), 'HUFFMAN'],
   ['S1.1', '2^7 lanes', dense([0x3a, 1, 0b101, 0]), 'HUFFMAN'],

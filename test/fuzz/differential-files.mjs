@@ -12,7 +12,7 @@ const { DEFAULT_LIMITS } = load(path.join(root, 'dist/container/limits.js'))
 const MAGIC = [0x89, 0x44, 0x43, 0x5a, 0x0d, 0x0a, 0x1a, 0x0a]
 const END = [0x0a, 0x44, 0x43, 0x5a, 0x45, 0x4e, 0x44, 0x0a]
 const LAYOUTS = ['zero', 'raw', 'dense', 'sparse', 'relative', 'context']
-const FORMS = ['float32', 'float16', 'delta']
+const FORMS = ['float32', 'float16', 'float32Steps', 'float16Steps']
 
 const u32 = (v) => [v & 255, (v >>> 8) & 255, (v >>> 16) & 255, (v >>> 24) & 255]
 const u64 = (v) => [...u32(v % 2 ** 32), ...u32(Math.floor(v / 2 ** 32))]
@@ -47,7 +47,7 @@ function entry(t) {
   if (t.layout === 'relative') out.push(t.indexBits & 255)
   if (gaps) out.push(...varint(t.extraGaps))
   if (context) out.push(...varint(t.width), ...varint(t.stride))
-  if (t.codebookForm === 'delta') out.push(...varint(t.codebookBytes))
+  if (FORMS.indexOf(t.codebookForm) > 1) out.push(...varint(t.codebookBytes))
   if (!context) out.push(...varint(t.tableBytes))
   if (index) out.push(...varint(t.indexBytes))
   out.push(...varint(t.codeBytes), ...varint(t.codeEntropyBits))
@@ -261,7 +261,7 @@ export function mutate(model, below, other) {
       const flag = below(6)
       if (flag === 0) t.pruned = !t.pruned
       else if (flag === 1) t.sourceOrder = !t.sourceOrder
-      else if (flag === 2) t.codebookForm = FORMS[below(3)]
+      else if (flag === 2) t.codebookForm = FORMS[below(4)]
       else if (flag === 3) t.layout = LAYOUTS[below(6)]
       else if (flag === 4) t.rawForm = below(2) ? 'planes' : 'stored'
       else t.moreFlags = 16 << below(4)

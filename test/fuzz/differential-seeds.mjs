@@ -173,47 +173,71 @@ function rans(frequencies, lanesOf) {
 }
 
 const view = new DataView(new ArrayBuffer(4))
-const key = (value) => {
+const floatBits = (value) => {
   view.setFloat32(0, value)
-  const bits = view.getUint32(0)
-  return bits < 2 ** 31 ? bits + 2 ** 31 : 2 ** 32 - 1 - bits
+  return view.getUint32(0)
 }
-const floatBytes = (value) => {
-  view.setFloat32(0, value, true)
-  return [...new Uint8Array(view.buffer)]
+const halfBits = (value) => {
+  const exponent = Math.floor(Math.log2(value))
+  return ((exponent + 15) << 10) | (Math.round((value / 2 ** exponent) * 1024) - 1024)
 }
 
 /** Ascending centroids with their form and bytes (DCZ-50 to DCZ-53). */
 function randomCodebook(k, below) {
   if (below(2)) {
-    // Whole steps of 1/32 are halves; none is -0. Two bytes a value, or a delta form where that has fewer.
+    // Whole steps of 1/32 are halves; none is -0.
     const first = 1 + below(40)
-    const halves = Array.from({ length: k }, (_, i) => (first + i) / 32)
-    return smallest(halves, 2, (value) => {
-      const exponent = Math.floor(Math.log2(value))
-      const half = ((exponent + 15) << 10) | (Math.round((value / 2 ** exponent) * 1024) - 1024)
-      return [half & 255, half >> 8]
-    })
+    return smallest(
+      Array.from({ length: k }, (_, i) => (first + i) / 32),
+      16,
+      halfBits,
+    )
   }
   const near = below(2) === 1
+  const far = below(4) === 0 ? 1e20 : 0.0137
   const values = Array.from({ length: k }, (_, i) =>
-    Math.fround(near ? 1 + (3 * i + 1) / 2 ** 23 : (i - k / 2 + 0.3) * 0.0137),
+    Math.fround(near ? 1 + (3 * i + 1) / 2 ** 23 : (i - k / 2 + 0.3) * (i % 7 === 0 ? 0.0137 : far)),
   )
-  return smallest(values, 4, floatBytes)
+  return smallest(
+    values.sort((a, b) => a - b),
+    32,
+    floatBits,
+  )
 }
 
-function smallest(values, each, bytesOf) {
-  let greatest = 0
-  for (let i = 1; i < values.length; i++) greatest = Math.max(greatest, key(values[i]) - key(values[i - 1]) - 1)
-  const width = greatest === 0 ? 0 : 32 - Math.clz32(greatest)
-  if (5 + Math.ceil(((values.length - 1) * width) / 8) >= each * values.length) {
-    return { form: each === 2 ? 'float16' : 'float32', bytes: values.flatMap(bytesOf), values }
+/** Fewest bytes of the plain form and of steps, whose shift is the best, the least of equals. */
+function smallest(values, keyBits, bitsOf) {
+  const sign = 2 ** (keyBits - 1)
+  const keys = values.map(bitsOf).map((bits) => (bits < sign ? bits + sign : 2 * sign - 1 - bits))
+  const steps = keys.slice(1).map((key, i) => key - keys[i] - 1)
+  let best
+  for (let shift = 0; shift < keyBits; shift++) {
+    const bits = new Bits()
+    bits.put(shift, keyBits === 32 ? 5 : 4)
+    bits.put(keys[0], keyBits)
+    for (const step of steps) {
+      const ones = Math.floor(step / 2 ** shift)
+      if (ones < 8) {
+        bits.put(2 ** ones - 1, ones + 1)
+        bits.put(step % 2 ** shift, shift)
+      } else {
+        bits.put(255, 8)
+        bits.put(step, keyBits)
+      }
+    }
+    if (!best || bits.used < best.used) best = bits
   }
-  const bits = new Bits()
-  bits.put(key(values[0]), 32)
-  bits.put(width, 8)
-  for (let i = 1; i < values.length; i++) bits.put(key(values[i]) - key(values[i - 1]) - 1, width)
-  return { form: 'delta', bytes: bits.bytes, values }
+  if (best.bytes.length < (keyBits / 8) * values.length) {
+    return { form: keyBits === 16 ? 'float16Steps' : 'float32Steps', bytes: best.bytes, values }
+  }
+  const bytes = values
+    .map(bitsOf)
+    .flatMap((bits) => [bits & 255, bits >>> 8, bits >>> 16, bits >>> 24].map((b) => b & 255))
+  return {
+    form: keyBits === 16 ? 'float16' : 'float32',
+    bytes: keyBits === 16 ? bytes.filter((_, i) => i % 4 < 2) : bytes,
+    values,
+  }
 }
 
 /** A valid tensor of a model (differential-files.mjs) and the `values` it holds, with a random layout, density, coder and block size. */

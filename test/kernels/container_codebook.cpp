@@ -78,22 +78,29 @@ Bytes floats(std::initializer_list<float> values) {
 // Every form comes back to the bit, and no other form of the same values is accepted.
 void forms() {
   const float third = 1.0f / 3.0f;
+  constexpr CodebookForm wide = CodebookForm::float32, half = CodebookForm::float16;
+  constexpr CodebookForm wide_steps = CodebookForm::float32_steps, half_steps = CodebookForm::float16_steps;
   const struct {
     std::vector<float> values;
     CodebookForm smallest;
-  } cases[] = {{{0.5f}, CodebookForm::float16},
-               {{third}, CodebookForm::float32},
-               {{-2.0f, 0.25f, 65504.0f}, CodebookForm::float16},
-               {{-5.960464477539063e-08f, 0.0f, 5.960464477539063e-08f}, CodebookForm::float16},
-               {{-third, third}, CodebookForm::float32},
-               {{-0.1f, -0.05f, 1e-30f, 0.1f}, CodebookForm::float32},
-               {{0.1f, 0.100001f, 0.100002f, 0.100003f}, CodebookForm::delta},
-               {{-1.0000001f, -1.0f, -0.99999994f, -0.9999999f, -0.9999998f}, CodebookForm::delta},
-               {{1e-45f, 3e-45f, 4e-45f, 6e-45f, 7e-45f, 8e-45f}, CodebookForm::delta}};
+    size_t bytes;
+  } cases[] = {
+      {{0.5f}, half, 2},
+      {{third}, wide, 4},
+      {{-2.0f, 0.25f, 65504.0f}, half, 6},           // keys 3fff, b400, fbff: 4 + 16 + (3 + 1 + 13) + (2 + 1 + 13)
+      {{-0x1p-24f, 0.0f, 0x1p-24f}, half_steps, 3},  // keys 7ffe, 8000, 8001; 4 + 16 + 2 + 1 bits
+      {{1.0f, 1.0f + 0x1p-10f}, half_steps, 3},      // 4 + 16 + 1
+      {{1.0f, 1.0f + 0x1p-23f}, wide_steps, 5},      // 5 + 32 + 1
+      {{-third, third}, wide, 8},                    // a step of 31 bits
+      {{-0.1f, -0.05f, 1e-30f, 0.1f}, wide, 16},     // steps of 2^23, 2^30 and 2^29
+      {{0.1f, 0.100001f, 0.100002f, 0.100003f}, wide_steps, 8},
+      {{-1.0000001f, -1.0f, -0.99999994f, -0.9999999f, -0.9999998f}, wide_steps, 6},
+      {{1e-45f, 3e-45f, 4e-45f, 6e-45f, 7e-45f, 8e-45f}, wide_steps, 6},
+  };
   for (const auto& c : cases) {
     const unsigned n = static_cast<unsigned>(c.values.size());
     size_t bytes = 0;
-    CHECK(smallest_form(c.values.data(), n, false, &bytes) == c.smallest);
+    CHECK(smallest_form(c.values.data(), n, false, &bytes) == c.smallest && bytes == c.bytes);
     std::vector<uint8_t> out(bytes);
     write_codebook(c.values.data(), n, c.smallest, out.data(), bytes);
     std::vector<float> back(n);
@@ -118,19 +125,97 @@ void forms() {
   CHECK(read(CodebookForm::float16, 2, Bytes().u16(0xbc00).u16(0x7c00), false, true) == Status::ok);
 }
 
-// DCZ-52: first key, width, then the steps less 1; one bit wrong at a time.
-void deltas() {
-  const uint32_t one = 0x80000000u | float_bits(1.0f);
-  const Bytes good = Bytes().u32(one).u8(1).u8(0x05);  // four values; steps 2, 1, 2
-  CHECK(read(CodebookForm::delta, 4, good) == Status::ok);
-  CHECK(read(CodebookForm::delta, 4, Bytes().u32(one).u8(1).u8(0x0d)) == Status::value);        // a bit of the padding
-  CHECK(read(CodebookForm::delta, 4, Bytes().u32(one).u8(1).u8(0x05).u8(0)) == Status::value);  // a byte more
-  CHECK(read(CodebookForm::delta, 4, Bytes().u32(one).u8(2).u8(0x11)) == Status::value);        // wider than it must be
-  CHECK(read(CodebookForm::delta, 4, Bytes().u32(one).u8(33).add(Bytes(13, 0))) == Status::value);
-  CHECK(read(CodebookForm::delta, 4, Bytes().u32(one)) == Status::value);
-  CHECK(read(CodebookForm::delta, 4, Bytes()) == Status::value);
-  CHECK(read(CodebookForm::delta, 4, Bytes().u32(0xffffffff).u8(1).u8(0x05)) == Status::value);  // past the last key
-  CHECK(read(CodebookForm::delta, 4, Bytes().u32(0x7fffffff).u8(1).u8(0x00)) == Status::value);  // -0.0
+// Bits low first: a number of some bits, or text of bits in their order.
+struct BitText {
+  Bytes bytes;
+  size_t count = 0;
+  BitText& put(unsigned bits, uint64_t value) {
+    for (unsigned b = 0; b < bits; b++, count++) {
+      if (count % 8 == 0) bytes.u8(0);
+      bytes.back() = static_cast<uint8_t>(bytes.back() | (value >> b & 1) << (count % 8));
+    }
+    return *this;
+  }
+  BitText& put(const char* text) {
+    for (; *text; text++) {
+      if (*text != ' ') put(1, *text == '1');
+    }
+    return *this;
+  }
+};
+
+BitText wide_steps(unsigned shift, uint32_t first) { return BitText().put(5, shift).put(32, first); }
+BitText half_steps(unsigned shift, uint32_t first) { return BitText().put(4, shift).put(16, first); }
+
+// DCZ-52: shift, first key, then the steps; one thing wrong at a time.
+void steps() {
+  constexpr CodebookForm wide = CodebookForm::float32_steps, half = CodebookForm::float16_steps;
+  const uint32_t one = 0x80000000u | float_bits(1.0f), half_one = 0x8000 | 0x3c00;
+  // Four values; steps 2, 1, 2. Shift 1 takes as many bits, and is the greater.
+  CHECK(read(wide, 4, wide_steps(0, one).put("110 10 110").bytes) == Status::ok);
+  CHECK(read(half, 4, half_steps(0, half_one).put("110 10 110").bytes) == Status::ok);
+  CHECK(read(wide, 4, wide_steps(1, one).put("100 01 100").bytes) == Status::value);
+  CHECK(read(wide, 4, wide_steps(0, one).put("110 10 110 1").bytes) == Status::value);      // a bit of the padding
+  CHECK(read(wide, 4, wide_steps(0, one).put("110 10 110").bytes.u8(0)) == Status::value);  // a byte more
+  CHECK(read(wide, 4, wide_steps(0, one).put("110 10 111111").bytes) == Status::value);     // an end among 1 bits
+  CHECK(read(wide, 4, Bytes()) == Status::value);
+  CHECK(read(wide, 4, Bytes().u32(one)) == Status::value);
+  CHECK(read(wide, 4, wide_steps(0, one).bytes) == Status::ok);  // three zeros of the byte that the key began
+  CHECK(read(wide, 5, wide_steps(0, one).bytes) == Status::value);
+  CHECK(read(wide, 4, wide_steps(31, one).put("0").bytes) == Status::value);  // low bits that are not there
+  // Past the last key, by a little and by a step that no key has.
+  CHECK(read(wide, 4, wide_steps(0, 0xffffffff).put("110 10 110").bytes) == Status::value);
+  CHECK(read(half, 4, half_steps(0, 0xffff).put("110 10 110").bytes) == Status::value);
+  CHECK(read(wide, 2, wide_steps(31, 0).put("110").put(31, 0).bytes) == Status::value);
+  CHECK(read(half, 2, half_steps(15, 0).put("110").put(15, 0).bytes) == Status::value);
+  CHECK(read(half, 2, half_steps(0, one).put(8, 255).put(15, 30000).bytes) == Status::value);  // one bit short
+  CHECK(read(half, 4, half_steps(0, 0x7fff).put("000").bytes) == Status::value);               // -0.0
+  // Eight 1 bits: the whole step follows, which may not be one that has fewer of them.
+  CHECK(read(half, 4, half_steps(0, 0x1000).put("0").put(8, 255).put(16, 30000).put("0").bytes) == Status::ok);
+  CHECK(read(half, 4, half_steps(0, 0x1000).put("0").put(8, 255).put(16, 7).put("0").bytes) == Status::value);
+  // Infinity is a key like another, where the caller allows it; NaN is never in order.
+  CHECK(read(half, 4, half_steps(0, 0xfbfd).put("000").bytes) == Status::value);
+  CHECK(read(half, 4, half_steps(0, 0xfbfd).put("000").bytes, false, true) == Status::ok);
+  CHECK(read(half, 4, half_steps(0, 0xfbfe).put("000").bytes, false, true) == Status::value);
+  // Halves in the steps of floats, and the other way about by the fixed form.
+  CHECK(read(wide, 3, wide_steps(12, one).put("10").put(12, 4095).put("10").put(12, 4095).bytes) == Status::value);
+  CHECK(read(CodebookForm::float16, 3, Bytes().u16(0x3c00).u16(0x3c01).u16(0x3c02)) == Status::value);
+}
+
+// Random ascending values come back to the bit from the smallest form, and no shift but that one is shorter.
+void many_steps() {
+  for (uint64_t seed = 0; seed < 400; seed++) {
+    const bool halves = seed & 1;
+    const unsigned key_bits = halves ? 16 : 32, spread = static_cast<unsigned>(random_u64(seed, 0) % (key_bits - 1));
+    std::vector<float> values;
+    uint64_t key = halves ? 0x0c00 : 0x01000000;  // above the infinity
+    for (uint64_t i = 1; values.size() < 256; i++) {
+      const float value = halves ? half_to_float(static_cast<uint16_t>(key >> 15 ? key - 0x8000 : 0xffff - key))
+                                 : bits_float(static_cast<uint32_t>(key >> 31 ? key - 0x80000000u : 0xffffffffu - key));
+      if (!std::isfinite(value)) break;
+      if (float_bits(value) != 0x80000000u) values.push_back(value);
+      const uint64_t far = random_u64(seed, 2 * i) % 50 == 0 ? key_bits - 2 : spread;
+      key += 1 + random_u64(seed, 2 * i + 1) % (uint64_t{1} << far);
+      if (key >> key_bits) break;
+    }
+    const unsigned n = static_cast<unsigned>(values.size());
+    size_t bytes = 0;
+    const CodebookForm form = smallest_form(values.data(), n, false, &bytes);
+    Guarded<uint8_t> out(bytes);
+    write_codebook(values.data(), n, form, out.data(), bytes);
+    Guarded<float> back(n);
+    CHECK(read_codebook(described(form, n, bytes, false), out.data(), false, back.data()));
+    CHECK(std::memcmp(back.data(), values.data(), n * sizeof(float)) == 0);
+    CHECK(bytes <= (halves ? 2 : 4) * n);
+    // Any bit that is another is refused or another codebook.
+    for (uint64_t i = 0; i < 20; i++) {
+      const size_t bit = random_u64(seed, 1000 + i) % (8 * bytes);
+      out[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+      const bool fine = bool(read_codebook(described(form, n, bytes, false), out.data(), false, back.data()));
+      CHECK(!fine || std::memcmp(back.data(), values.data(), n * sizeof(float)) != 0);
+      out[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    }
+  }
 }
 
 TensorDescriptor sparse() {
@@ -179,8 +264,8 @@ void descriptors() {
   CHECK(valid(sparse(), [](D& d) { d.pruned = false, d.kept = 5000; }));
   CHECK(valid(sparse(), [](D& d) { d.source_order = true; }));
   CHECK(!valid(sparse(), [](D& d) { d.codebook_bytes = 7; }));
-  CHECK(valid(sparse(), [](D& d) { d.codebook_form = CodebookForm::delta; }));
-  CHECK(!valid(sparse(), [](D& d) { d.codebook_form = CodebookForm::delta, d.source_order = true; }));
+  CHECK(valid(sparse(), [](D& d) { d.codebook_form = CodebookForm::float32_steps; }));
+  CHECK(!valid(sparse(), [](D& d) { d.codebook_form = CodebookForm::float16_steps, d.source_order = true; }));
   CHECK(!valid(sparse(), [](D& d) { d.codebook_form = CodebookForm::float32; }));
   CHECK(!valid(sparse(), [](D& d) { d.escape = 0; }));
   CHECK(!valid(sparse(), [](D& d) { d.escape = 256; }));
@@ -305,7 +390,8 @@ int main() {
   integers();
   halves();
   forms();
-  deltas();
+  steps();
+  many_steps();
   descriptors();
   checksums();
   return finish();

@@ -127,8 +127,9 @@ void tensors() {
   CHECK(status(with_tensor(Bytes().u8(1).varint(2).u8(1).u8(2))) == Status::structure);  // raw form 2
   CHECK(status(with_tensor(Bytes().u8(1).varint(3).u8(1).u8(0), 3)) == Status::structure);
   CHECK(status(with_tensor(Bytes().u8(1).varint(0).u8(1).u8(0), 0)) == Status::structure);
-  // A codebook form that is reserved; planes and delta codebooks whose numbers are missing are cut below.
-  CHECK(status(with_tensor(Bytes().u8(1).varint(2).u8(2).u8(3 << kCodebookFormShift))) == Status::structure);
+  // A flag that is reserved; planes and codebooks of steps whose numbers are missing are cut below.
+  CHECK(status(with_tensor(Bytes().u8(1).varint(2).u8(2).u8(kCodebookForms << kCodebookFormShift))) ==
+        Status::structure);
   // Clusters past the room beside the zero symbol.
   CHECK(status(with_tensor(
             Bytes().u8(1).varint(2).u8(2).u8(kFlagPruned).u8(16).u8(255).varint(1).varint(2).varint(1).varint(0))) ==
@@ -279,8 +280,8 @@ void cut_headers() {
   CHECK(cuts > 500);
 }
 
-// A delta codebook says its own length, which may be missing too (no golden file has one in its last bytes).
-void cut_delta() {
+// A codebook of steps says its own length, which may be missing too (no golden file has one in its last bytes).
+void cut_steps() {
   const Bytes entry = Bytes().u8(1).varint(8).u8(2).u8(2 << kCodebookFormShift).u8(16).u8(3);
   FileParts p = with_tensor(entry, 8);
   p.sections.clear();
@@ -376,7 +377,7 @@ int main() {
   sections();
   alignment();
   cut_headers();
-  cut_delta();
+  cut_steps();
   limits();
   no_memory();
   cancelled();

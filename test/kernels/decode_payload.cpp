@@ -68,11 +68,11 @@ Status changed(Tensor t, const F& change) {
   return all_values(t, kAny).status;
 }
 
-const char* const kCoded[] = {"context.dcz",          "context-all-kept.dcz", "dense-all-kept.dcz",
-                              "dense-two-blocks.dcz", "half-codebook.dcz",    "relative-two-blocks.dcz",
-                              "relative.dcz",         "source-order.dcz",     "sparse-huffman.dcz",
-                              "sparse-rans.dcz",      "sparse-raw-codes.dcz", "sparse-two-blocks.dcz",
-                              "substitution-4096.dcz"};
+const char* const kCoded[] = {"context.dcz",          "context-all-kept.dcz",    "dense-all-kept.dcz",
+                              "float32-codebook.dcz", "half-steps.dcz",          "dense-two-blocks.dcz",
+                              "half-codebook.dcz",    "relative-two-blocks.dcz", "relative.dcz",
+                              "source-order.dcz",     "sparse-huffman.dcz",      "sparse-rans.dcz",
+                              "sparse-raw-codes.dcz", "sparse-two-blocks.dcz",   "substitution-4096.dcz"};
 const char* const kRaw[] = {"planes.dcz", "planes-two-blocks.dcz", "scalar.dcz"};
 
 std::vector<Tensor> all_tensors() {
@@ -498,8 +498,7 @@ void large_tensors() {
 void denormals() {
   const unsigned before = _mm_getcsr(), flush = before | 0x8040;
   Tensor t;
-  const uint32_t bits[4] = {0x80000003u, 0x80000001u, 0x00000001u,
-                            0x7f000000u};  // ascending, too far apart for a delta codebook
+  const uint32_t bits[4] = {0xff000000u, 0x80000003u, 0x00000001u, 0x7f000000u};  // too far apart for steps
   for (uint32_t b : bits) t.payload.u32(b);
   t.d.layout = Layout::dense;
   t.d.clusters = 4;

@@ -139,9 +139,9 @@ describe('tensors by hand', () => {
     expect(code(() => openArchive(sparse(0b1010, 0b1000)).decode('w'))).toBe('ERR_DC_INDEX')
   })
 
-  test('14. a delta codebook of 1 and the next two floats: key bf800000, steps 0 in 0 bits', () => {
-    const tensor = { clusters: 3, codebookForm: 'delta', codebookBytes: 5, sourceOrder: false } as never
-    const values = readCodebook(tensor, Uint8Array.from([0, 0, 0x80, 0xbf, 0]), false)
+  test('14. steps of 1 and the next two floats: shift 0 in 5 bits, key bf800000, then 0 and 0 in a bit each', () => {
+    const tensor = { clusters: 3, codebookForm: 'float32Steps', codebookBytes: 5, sourceOrder: false } as never
+    const values = readCodebook(tensor, Uint8Array.from([0, 0, 0, 0xf0, 0x17]), false)
     expect([...values]).toEqual([1, 1 + 2 ** -23, 1 + 2 ** -22])
   })
 })

@@ -29,66 +29,119 @@ function isHalf(value: number): boolean {
   return Number.isInteger(magnitude / 2 ** (exponent - 10))
 }
 
-/** DCZ-52 */
-function keyOf(value: number): number {
-  const bits = bitsOf(value)
-  return bits < 2 ** 31 ? bits + 2 ** 31 : 2 ** 32 - 1 - bits
+/** The half that means this number, which is one. */
+function bitsOfHalf(value: number): number {
+  const magnitude = Math.abs(value)
+  const sign = value < 0 ? 0x8000 : 0
+  if (magnitude < 2 ** -14) return sign + magnitude * 2 ** 24
+  const bits = bitsOf(magnitude)
+  return sign + (bits - 112 * 2 ** 23) / 2 ** 13
 }
 
-function floatOfKey(key: number): number {
-  return floatOf(key >= 2 ** 31 ? key - 2 ** 31 : 2 ** 32 - 1 - key)
+/** DCZ-52: keys ascend with the value, float32 (32 bits) or half (16). */
+function keyOf(value: number, keyBits: 16 | 32): number {
+  const bits = keyBits === 32 ? bitsOf(value) : bitsOfHalf(value)
+  const sign = 2 ** (keyBits - 1)
+  return bits < sign ? bits + sign : 2 * sign - 1 - bits
 }
 
-function deltaWidth(values: Float32Array): number {
-  let greatest = 0
-  for (let i = 1; i < values.length; i++) greatest = Math.max(greatest, keyOf(values[i]!) - keyOf(values[i - 1]!) - 1)
-  return greatest === 0 ? 0 : 32 - Math.clz32(greatest)
+function numberOf(key: number, keyBits: 16 | 32): number {
+  const sign = 2 ** (keyBits - 1)
+  const bits = key >= sign ? key - sign : 2 * sign - 1 - key
+  return keyBits === 32 ? floatOf(bits) : halfToNumber(bits)
 }
 
-const deltaBytes = (count: number, width: number) => 5 + Math.ceil(((count - 1) * width) / 8)
+/** So many 1 bits, and the whole step follows (DCZ-52). */
+const ONES_MOST = 8
 
-function readDelta(tensor: TensorDescriptor, bytes: DataView): Float32Array {
-  const { clusters, codebookBytes } = tensor
-  if (codebookBytes < 5) throw damaged('VALUE', 0, 'a delta codebook is too short')
-  const width = bytes.getUint8(4)
-  if (width > 32 || codebookBytes !== deltaBytes(clusters, width)) {
-    throw damaged('VALUE', 0, 'a delta codebook has another length than its width says')
+const shiftBits = (keyBits: 16 | 32) => (keyBits === 32 ? 5 : 4)
+
+/** Bits of a codebook of these steps, cut after `shift` low bits. */
+function stepsBits(steps: readonly number[], keyBits: 16 | 32, shift: number): number {
+  let bits = shiftBits(keyBits) + keyBits
+  for (const step of steps) {
+    const ones = Math.floor(step / 2 ** shift)
+    bits += ones < ONES_MOST ? ones + 1 + shift : ONES_MOST + keyBits
   }
+  return bits
+}
+
+function bestShift(steps: readonly number[], keyBits: 16 | 32): number {
+  let best = 0
+  for (let shift = 1; shift < keyBits; shift++) {
+    if (stepsBits(steps, keyBits, shift) < stepsBits(steps, keyBits, best)) best = shift
+  }
+  return best
+}
+
+function readSteps({ clusters, codebookBytes }: TensorDescriptor, bytes: DataView, keyBits: 16 | 32): Float32Array {
+  const end = 8 * codebookBytes
+  let at = 0
+  const take = (count: number): number => {
+    if (count > end - at) throw damaged('VALUE', 0, 'a codebook of steps ends early')
+    let value = 0
+    for (let b = 0; b < count; b++, at++) value += ((bytes.getUint8(at >> 3) >> (at & 7)) & 1) * 2 ** b
+    return value
+  }
+  const shift = take(shiftBits(keyBits))
+  const readStep = (): number => {
+    let ones = 0
+    while (ones < ONES_MOST && take(1) === 1) ones++
+    if (ones < ONES_MOST) return ones * 2 ** shift + take(shift)
+    const step = take(keyBits)
+    if (step < ONES_MOST * 2 ** shift)
+      throw damaged('VALUE', 0, 'a step of a codebook is written whole and need not be')
+    return step
+  }
+  let key = take(keyBits)
   const values = new Float32Array(clusters)
-  let key = bytes.getUint32(0, true)
-  let bit = 40
-  const take = () => (bytes.getUint8(bit >> 3) >> (bit++ & 7)) & 1
-  values[0] = floatOfKey(key)
+  values[0] = numberOf(key, keyBits)
+  const steps: number[] = []
   for (let i = 1; i < clusters; i++) {
-    let step = 0
-    for (let b = 0; b < width; b++) step += take() * 2 ** b
+    const step = readStep()
+    steps.push(step)
     key += step + 1
-    if (key > 2 ** 32 - 1) throw damaged('VALUE', 0, 'a delta codebook runs past the greatest key')
-    values[i] = floatOfKey(key)
+    if (key >= 2 ** keyBits) throw damaged('VALUE', 0, 'a codebook of steps runs past the greatest key')
+    values[i] = numberOf(key, keyBits)
   }
-  while (bit < 8 * codebookBytes) if (take() !== 0) throw damaged('VALUE', 0, 'bits after a codebook are not 0')
-  if (deltaWidth(values) !== width) throw damaged('VALUE', 0, 'a delta codebook is wider than it needs to be')
+  if (end - at > 7 || take(end - at) !== 0) throw damaged('VALUE', 0, 'bits after a codebook')
+  if (bestShift(steps, keyBits) !== shift)
+    throw damaged('VALUE', 0, 'a codebook of steps is longer than it needs to be')
   return values
 }
 
 /** DCZ-53 */
 function smallestForm(values: Float32Array, sourceOrder: boolean): TensorDescriptor['codebookForm'] {
   const half = values.every(isHalf)
-  const bytes = (half ? 2 : 4) * values.length
-  if (!sourceOrder && deltaBytes(values.length, deltaWidth(values)) < bytes) return 'delta'
+  const keyBits = half ? 16 : 32
+  if (!sourceOrder) {
+    const keys = Array.from(values, (value) => keyOf(value, keyBits))
+    const steps = keys.slice(1).map((key, i) => key - keys[i]! - 1)
+    const bits = stepsBits(steps, keyBits, bestShift(steps, keyBits))
+    if (Math.ceil(bits / 8) < (keyBits / 8) * values.length) return half ? 'float16Steps' : 'float32Steps'
+  }
   return half ? 'float16' : 'float32'
+}
+
+function readValues(tensor: TensorDescriptor, bytes: DataView): Float32Array {
+  const each = (value: (i: number) => number) => Float32Array.from({ length: tensor.clusters }, (_, i) => value(i))
+  switch (tensor.codebookForm) {
+    case 'float32':
+      return each((i) => bytes.getFloat32(4 * i, true))
+    case 'float16':
+      return each((i) => halfToNumber(bytes.getUint16(2 * i, true)))
+    case 'float32Steps':
+      return readSteps(tensor, bytes, 32)
+    case 'float16Steps':
+      return readSteps(tensor, bytes, 16)
+  }
 }
 
 /** Reads and checks the codebook at the start of a payload (format 3.1, DCZ-47). */
 export function readCodebook(tensor: TensorDescriptor, payload: Uint8Array, allowNonFinite: boolean): Float32Array {
   const bytes = new DataView(payload.buffer, payload.byteOffset, tensor.codebookBytes)
   const { clusters, codebookForm, sourceOrder } = tensor
-  const values =
-    codebookForm === 'delta'
-      ? readDelta(tensor, bytes)
-      : Float32Array.from({ length: clusters }, (_, i) =>
-          codebookForm === 'float32' ? bytes.getFloat32(4 * i, true) : halfToNumber(bytes.getUint16(2 * i, true)),
-        )
+  const values = readValues(tensor, bytes)
   const finite = values.every(Number.isFinite)
   if (values.some((value) => Object.is(value, -0))) throw damaged('VALUE', 0, 'a codebook holds -0.0')
   if (!finite && !allowNonFinite) throw damaged('VALUE', 0, 'a codebook holds a NaN or an infinity')
