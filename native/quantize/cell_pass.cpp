@@ -60,16 +60,25 @@ struct Worker {
 
 Result design_from_sample(const Job& job, const float* values, size_t count, size_t target, CellMap& map) noexcept {
   // Whole cache lines, one in `step`: at most a quarter of a million values and all of a small input.
-  constexpr size_t kParts = 8;
+  constexpr size_t kParts = 8, kLine = 16;
   Array<uint32_t> part;
   uint64_t counts[CellMap::kPrefixes] = {0};
-  const size_t step = count >> 17 ? count >> 17 : 1, lines = (count + 15) / 16, taken = (lines + step - 1) / step;
-  if (!part.reset_zeroed(kParts * CellMap::kPrefixes)) return fail(Status::nomem);
+  const size_t step = count >> 17 ? count >> 17 : 1, lines = (count + kLine - 1) / kLine;
+  const size_t taken = (lines + step - 1) / step;
+  if (!part.reset_zeroed(kParts * 2 * CellMap::kPrefixes)) return fail(Status::nomem);
   const Result done = parallel(job, kParts, [&](size_t index, unsigned) {
-    uint32_t* const own = part.data() + index * CellMap::kPrefixes;
+    // Two tables in turn: neighbours often have one prefix, and an addition to memory waits for the one before it.
+    uint32_t* const even = part.data() + index * 2 * CellMap::kPrefixes;
+    uint32_t* const odd = even + CellMap::kPrefixes;
     for (size_t t = taken * index / kParts; t < taken * (index + 1) / kParts; t++) {
-      const size_t first = t * step * 16, end = count - first < 16 ? count : first + 16;
-      for (size_t i = first; i < end; i++) own[order_key(values[i]) >> 20]++;
+      const size_t first = t * step * kLine, here = count - first < kLine ? count - first : kLine;
+      uint32_t prefix[kLine];
+      for (size_t i = 0; i < here; i++) prefix[i] = order_key(values[first + i]) >> 20;
+      for (size_t i = 0; i + 1 < here; i += 2) {
+        even[prefix[i]]++;
+        odd[prefix[i + 1]]++;
+      }
+      if (here & 1) even[prefix[here - 1]]++;
     }
   });
   if (!done) return done;

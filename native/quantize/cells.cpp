@@ -23,6 +23,8 @@ void CellMap::design(const uint64_t* counts, double target) noexcept {
   };
   double total = 0;
   for (size_t p = 0; p < kPrefixes; p++) {
+    share[p] = 0;
+    if (counts[p] == 0) continue;
     const double span = span_of(p);
     share[p] = cube_root(static_cast<double>(counts[p])) * cube_root(span) * cube_root(span);
     total += share[p];

@@ -520,7 +520,8 @@ Result histogram_kmeans(const Job& job, const float* values, size_t count, const
     weights[live++] = static_cast<double>(table.count[c]);
   }
   job.report(1, 4);
-  build_nodes(means.data(), weights.data(), live, nodes.data());
+  done = build_nodes(job, means.data(), weights.data(), live, nodes.data());
+  if (!done) return done;
   double price = smooth_price(means.data(), weights.data(), live, clusters);
   done = coarse_price(job, means, nodes.data(), clusters, price);
   if (done) done = best_partition(job, nodes.data(), live, clusters, price, borders.data());

@@ -4,7 +4,7 @@
 
 namespace dc {
 
-void build_nodes(const double* values, const double* weights, size_t cells, Node* nodes) noexcept {
+Result build_nodes(const Job& job, const double* values, const double* weights, size_t cells, Node* nodes) noexcept {
   size_t zero = 0;
   while (zero < cells && values[zero] < 0) zero++;
   nodes[zero] = Node{};
@@ -21,8 +21,10 @@ void build_nodes(const double* values, const double* weights, size_t cells, Node
     to.sum = from.sum + sum;
     to.square = from.square + square;
   };
-  for (size_t i = zero; i < cells; i++) add(nodes[i], nodes[i + 1], i, 1);
-  for (size_t i = zero; i > 0; i--) add(nodes[i], nodes[i - 1], i - 1, -1);
+  return parallel(job, 2, [&](size_t side, unsigned) {
+    for (size_t i = zero; side == 0 && i < cells; i++) add(nodes[i], nodes[i + 1], i, 1);
+    for (size_t i = zero; side == 1 && i > 0; i--) add(nodes[i], nodes[i - 1], i - 1, -1);
+  });
 }
 
 namespace {
@@ -34,18 +36,23 @@ namespace {
 struct LagrangeSolver {
   const Node* nodes;
   size_t cells;
-  double* best;  // cells + 1 of them
+  size_t last = 0;   // the place to stop at: `best` is found up to it
+  size_t reach = 0;  // no place beyond is asked for, `last` <= reach <= cells
+  double* best;      // last + 1 of them
   Array<double> own_best;
   Array<uint32_t> before;  // stays empty where only the costs are asked for
   struct Candidate {
     uint32_t place, from;
   };
   Array<Candidate> queue;  // grows on demand: it seldom holds more than a few hundred
+  size_t head = 0, tail = 0;
 
-  bool prepare(const Node* n, size_t count) noexcept {
+  bool prepare(const Node* n, size_t count, size_t stop) noexcept {
     nodes = n;
     cells = count;
-    if (!own_best.reset(count + 1) || !before.reset(count + 1)) return false;
+    last = stop;
+    reach = count;
+    if (!own_best.reset(stop + 1) || !before.reset(stop + 1)) return false;
     best = own_best.data();
     return true;
   }
@@ -56,7 +63,7 @@ struct LagrangeSolver {
     return best[i] + (kBackward ? cluster_cost(nodes[cells - j], nodes[cells - i]) : cluster_cost(nodes[i], nodes[j]));
   }
 
-  bool make_room(size_t& head, size_t& tail) noexcept {
+  bool make_room() noexcept {
     if (tail < queue.size()) return true;
     if (head > queue.size() / 2) {
       for (size_t i = head; i < tail; i++) queue[i - head] = queue[i];
@@ -73,16 +80,17 @@ struct LagrangeSolver {
 
   template <bool kBackward>
   Result solve(const Job& job, double lambda) noexcept {
-    size_t head = 0, tail = 0, hint = 1;
-    if (!make_room(head, tail)) return fail(Status::nomem);
+    size_t hint = 1;
+    head = tail = 0;
+    if (!make_room()) return fail(Status::nomem);
     best[0] = -nodes[kBackward ? cells : 0].allowance;
     queue[tail++] = {0, 1};
-    for (size_t j = 1; j <= cells; j++) {
+    for (size_t j = 1; j <= last; j++) {
       if (j % 4096 == 0 && job.cancelled()) return fail(Status::aborted);
       while (head + 1 < tail && queue[head + 1].from <= j) head++;
       best[j] = via<kBackward>(queue[head].place, j) + (lambda - nodes[kBackward ? cells - j : j].allowance);
       if (before.size()) before[j] = queue[head].place;
-      if (j == cells) break;
+      if (j == reach) break;
       size_t known = 0;  // a place where the last candidate still wins
       while (tail > head) {
         const size_t place = queue[tail - 1].from > j + 1 ? queue[tail - 1].from : j + 1;
@@ -93,17 +101,17 @@ struct LagrangeSolver {
           break;
         }
       }
-      if (!make_room(head, tail)) return fail(Status::nomem);
+      if (!make_room()) return fail(Status::nomem);
       if (tail == head) {
         queue[tail++] = {static_cast<uint32_t>(j), static_cast<uint32_t>(j + 1)};
         continue;
       }
-      const size_t last = queue[tail - 1].place;
+      const size_t rival = queue[tail - 1].place;
       size_t low = known, high = known, step = hint;
       bool found = false;
-      while (high < cells) {
-        high = cells - low > step ? low + step : cells;
-        if (via<kBackward>(j, high) < via<kBackward>(last, high)) {
+      while (high < reach) {
+        high = reach - low > step ? low + step : reach;
+        if (via<kBackward>(j, high) < via<kBackward>(rival, high)) {
           found = true;
           break;
         }
@@ -113,7 +121,7 @@ struct LagrangeSolver {
       if (!found) continue;
       while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
-        (via<kBackward>(j, middle) < via<kBackward>(last, middle) ? high : low) = middle;
+        (via<kBackward>(j, middle) < via<kBackward>(rival, middle) ? high : low) = middle;
       }
       hint = high - known;
       queue[tail++] = {static_cast<uint32_t>(j), static_cast<uint32_t>(high)};
@@ -122,21 +130,87 @@ struct LagrangeSolver {
   }
 };
 
+// The same from both ends at once, on two threads: the low half of the places forwards, the high half backwards, then
+// the cluster over the middle, if there is one. What is found does not depend on how many threads there are.
+class Search {
+ public:
+  const Node* nodes = nullptr;
+  size_t cells = 0;
+
+  bool prepare(const Node* n, size_t count) noexcept {
+    constexpr size_t kHalves = 1024;  // fewer are not worth a second thread
+    nodes = n;
+    cells = count;
+    middle_ = count < kHalves ? count : count / 2;
+    return low_.prepare(n, count, middle_) && (middle_ == count || high_.prepare(n, count, count - middle_));
+  }
+
+  Result solve(const Job& job, double lambda) noexcept {
+    end_ = begin_ = middle_;
+    if (middle_ == cells) return low_.solve<false>(job, lambda);
+    // A cluster that is cheaper in two at this price is in no cheapest partition, and by the Monge property no cluster
+    // that holds it is: none over the middle ends beyond `far`.
+    size_t far = cells;
+    for (size_t step = 2; step < cells - middle_; step *= 2) {
+      const Node &a = nodes[middle_], &b = nodes[middle_ + step / 2], &c = nodes[middle_ + step];
+      if (cluster_cost(a, c) - cluster_cost(a, b) - cluster_cost(b, c) <= lambda * (1 + 1e-9)) continue;
+      far = middle_ + step;
+      break;
+    }
+    low_.reach = far;
+    high_.reach = cells - middle_;
+    Result side[2];
+    const Result done = parallel(job, 2, [&](size_t index, unsigned) {
+      side[index] = index ? high_.solve<true>(job, lambda) : low_.solve<false>(job, lambda);
+    });
+    for (const Result& result : side) {
+      if (!result) return result;
+    }
+    if (!done) return done;
+    double least = low_.best[middle_] + high_.best[cells - middle_];
+    for (size_t j = middle_ + 1, head = low_.head; j <= far; j++) {
+      while (head + 1 < low_.tail && low_.queue[head + 1].from <= j) head++;
+      const size_t i = low_.queue[head].place;
+      const double all = low_.via<false>(i, j) + lambda + high_.best[cells - j];
+      if (!(all < least)) continue;
+      least = all;
+      end_ = i;
+      begin_ = j;
+    }
+    return Result{};
+  }
+
+  // The borders of what was found, ascending, both ends included.
+  bool borders(Array<uint32_t>& out) const noexcept {
+    size_t left = 0, right = 0;
+    for (size_t i = end_; i > 0; i = low_.before[i]) left++;
+    for (size_t t = cells - begin_; t > 0; t = high_.before[t]) right++;
+    const size_t over = end_ < begin_;
+    if (!out.reset(left + over + right + 1)) return false;
+    size_t at = left;
+    for (size_t i = end_; at > 0; i = low_.before[i]) out[at--] = static_cast<uint32_t>(i);
+    out[0] = 0;
+    at = left + over;
+    for (size_t t = cells - begin_; t > 0; t = high_.before[t]) out[at++] = static_cast<uint32_t>(cells - t);
+    out[at] = static_cast<uint32_t>(cells);
+    return true;
+  }
+
+ private:
+  LagrangeSolver low_, high_;
+  size_t middle_ = 0;
+  size_t end_ = 0, begin_ = 0;  // of the cluster over the middle; both the same place where a border is
+};
+
 struct Solution {
   Array<uint32_t> boundaries;
   size_t clusters = 0;
   double cost = 0;
 
-  bool take(const LagrangeSolver& solver) noexcept {
-    clusters = 0;
-    for (size_t j = solver.cells; j > 0; j = solver.before[j]) clusters++;
-    if (!boundaries.reset(clusters + 1)) return false;
-    size_t at = clusters;
-    for (size_t j = solver.cells;; j = solver.before[j]) {
-      boundaries[at] = static_cast<uint32_t>(j);
-      if (at-- == 0) break;
-    }
-    price(solver.nodes);
+  bool take(const Search& search) noexcept {
+    if (!search.borders(boundaries)) return false;
+    clusters = boundaries.size() - 1;
+    price(search.nodes);
     return true;
   }
   void price(const Node* nodes) noexcept {
@@ -172,7 +246,7 @@ double middle_price(double lambda, const Solution& few, const Solution& many, co
 Result cheapest_to(const Job& job, const Node* nodes, size_t cells, double lambda, double* best) noexcept {
   LagrangeSolver solver;
   solver.nodes = nodes;
-  solver.cells = cells;
+  solver.cells = solver.last = solver.reach = cells;
   solver.best = best;
   return solver.solve<false>(job, lambda);
 }
@@ -180,7 +254,7 @@ Result cheapest_to(const Job& job, const Node* nodes, size_t cells, double lambd
 Result cheapest_from(const Job& job, const Node* nodes, size_t cells, double lambda, double* best) noexcept {
   LagrangeSolver solver;
   solver.nodes = nodes;
-  solver.cells = cells;
+  solver.cells = solver.last = solver.reach = cells;
   solver.best = best;
   const Result done = solver.solve<true>(job, lambda);
   for (size_t i = 0; i < cells - i; i++) std::swap(best[i], best[cells - i]);
@@ -195,7 +269,7 @@ Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t 
     for (size_t i = 0; i <= used; i++) boundaries[i] = static_cast<uint32_t>(used == cells ? i : i * cells);
     return Result{};
   }
-  LagrangeSolver solver;
+  Search solver;
   Solution few, many, fresh;  // fewer clusters than asked (a larger lambda), more clusters (a smaller one)
   if (!solver.prepare(nodes, cells) || !few.boundaries.reset(2)) return fail(Status::nomem);
   few.clusters = 1;
@@ -214,7 +288,7 @@ Result best_partition(const Job& job, const Node* nodes, size_t cells, uint32_t 
     const bool at_slope =
         round > 12 || !(lambda > lambda_many && lambda < lambda_few) || many.clusters - few.clusters <= 2;
     if (at_slope) lambda = slope;
-    const Result solved = solver.solve<false>(job, lambda);
+    const Result solved = solver.solve(job, lambda);
     if (!solved) return solved;
     if (!fresh.take(solver)) return fail(Status::nomem);
     if (lambda_out) *lambda_out = lambda;

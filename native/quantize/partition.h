@@ -45,7 +45,7 @@ inline double cluster_cost(const Node& a, const Node& b) noexcept {
 }
 
 // nodes[0 .. cells] from ascending cell values and their weights (nullptr: 1 each).
-void build_nodes(const double* values, const double* weights, size_t cells, Node* nodes) noexcept;
+Result build_nodes(const Job& job, const double* values, const double* weights, size_t cells, Node* nodes) noexcept;
 
 // The cheapest partition of the cells into exactly `clusters` <= cells runs: boundaries[0] = 0 .. boundaries[clusters]
 // = cells, strictly ascending. `lambda_hint`: a guess of the saving by one more cluster, 0 for none.

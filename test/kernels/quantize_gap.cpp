@@ -38,7 +38,7 @@ static void coarse_cells(uint64_t seeds) {
     std::sort(x.begin(), x.end());
     for (size_t i = 0; weighted && i < n; i++) w[i] = 0.01 + unit(seed, 9000 + i) * (i % 11 ? 1 : 50);
     std::vector<Node> points(n + 1);
-    build_nodes(x.data(), w.data(), n, points.data());
+    CHECK(build_nodes(Job{}, x.data(), w.data(), n, points.data()));
     const uint64_t most = 1 + random_u64(seed, (1u << 30) + 1) % 20;  // values a cell
     std::vector<double> means, weights;
     std::vector<GapCell> cells;
@@ -57,7 +57,7 @@ static void coarse_cells(uint64_t seeds) {
       spread += own;
     }
     std::vector<Node> nodes(means.size() + 1);
-    build_nodes(means.data(), weights.data(), means.size(), nodes.data());
+    CHECK(build_nodes(Job{}, means.data(), weights.data(), means.size(), nodes.data()));
     const auto optimum = [](const std::vector<Node>& of, uint32_t k) {
       std::vector<uint32_t> bounds(k + 1);
       if (k >= of.size() - 1) return 0.0;

@@ -156,7 +156,7 @@ static void partitions_against_the_textbook() {
     std::vector<double> weights(cells.size());
     for (float v : x) weights[std::lower_bound(cells.begin(), cells.end(), v) - cells.begin()]++;
     std::vector<Node> nodes(cells.size() + 1);
-    build_nodes(cells.data(), weights.data(), cells.size(), nodes.data());
+    CHECK(build_nodes(Job{}, cells.data(), weights.data(), cells.size(), nodes.data()));
     for (uint32_t k = 1; k < cells.size(); k++) {
       std::vector<uint32_t> bounds(k + 1);
       CHECK(best_partition(Job{}, nodes.data(), cells.size(), k, 0, bounds.data()));
