@@ -36,7 +36,7 @@ export {
   writeNet,
 } from './models/net.js'
 export { netLayerNames, netLayersOfPrototxt } from './models/prototxt.js'
-export { type NativeInfo, nativeInfo } from './native/binding.js'
+export { type MemoryUsage, memoryUsage, type NativeInfo, nativeInfo } from './native/binding.js'
 export { type PruneOptions, type PruneResult, prune, pruneSync } from './prune/prune.js'
 export {
   type AssignOptions,

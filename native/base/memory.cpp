@@ -5,13 +5,38 @@
 #include <cstring>
 
 #if defined(__linux__)
+#include <malloc.h>
 #include <sys/mman.h>
+#elif defined(__APPLE__)
+#include <malloc/malloc.h>
 #endif
 
 namespace dc {
 
 static std::atomic<int64_t> g_blocks{0};
+static std::atomic<int64_t> g_bytes{0};
+static std::atomic<int64_t> g_peak{0};
 static std::atomic<int64_t> g_failing_after{-1};
+
+static int64_t size_of_block(void* pointer) noexcept {
+#if defined(__linux__)
+  return static_cast<int64_t>(malloc_usable_size(pointer));
+#elif defined(__APPLE__)
+  return static_cast<int64_t>(malloc_size(pointer));
+#else
+  (void)pointer;
+  return 0;
+#endif
+}
+
+static void count_block(void* pointer) noexcept {
+  g_blocks.fetch_add(1, std::memory_order_relaxed);
+  const int64_t size = size_of_block(pointer);
+  const int64_t held = g_bytes.fetch_add(size, std::memory_order_relaxed) + size;
+  int64_t peak = g_peak.load(std::memory_order_relaxed);
+  while (held > peak && !g_peak.compare_exchange_weak(peak, held, std::memory_order_relaxed)) {
+  }
+}
 
 static bool told_to_fail() noexcept {
   int64_t left = g_failing_after.load(std::memory_order_relaxed);
@@ -40,7 +65,7 @@ void* allocate(size_t bytes) noexcept {
 #if defined(__linux__)
   if (large) (void)madvise(pointer, rounded, MADV_HUGEPAGE);
 #endif
-  g_blocks.fetch_add(1, std::memory_order_relaxed);
+  count_block(pointer);
   return pointer;
 }
 
@@ -64,6 +89,7 @@ void* allocate_zeroed(size_t bytes) noexcept {
 void deallocate(void* pointer) noexcept {
   if (!pointer) return;
   g_blocks.fetch_sub(1, std::memory_order_relaxed);
+  g_bytes.fetch_sub(size_of_block(pointer), std::memory_order_relaxed);
 #if defined(_WIN32)
   _aligned_free(pointer);
 #else
@@ -72,6 +98,12 @@ void deallocate(void* pointer) noexcept {
 }
 
 int64_t allocated_blocks() noexcept { return g_blocks.load(std::memory_order_relaxed); }
+
+MemoryUsage memory_usage() noexcept {
+  return {g_bytes.load(std::memory_order_relaxed), g_peak.load(std::memory_order_relaxed)};
+}
+
+void reset_memory_peak() noexcept { g_peak.store(g_bytes.load(std::memory_order_relaxed), std::memory_order_relaxed); }
 
 void fail_allocations_after(int64_t count) noexcept { g_failing_after.store(count, std::memory_order_relaxed); }
 

@@ -18,6 +18,15 @@ void advise_large(void* pointer, size_t bytes) noexcept;
 // Blocks now held by this process; a leak test reads it.
 int64_t allocated_blocks() noexcept;
 
+// Bytes of those blocks, as the allocator rounds them, and the most there were since the start or the last reset. 0
+// where the allocator does not tell the size of a block.
+struct MemoryUsage {
+  int64_t bytes;
+  int64_t peak_bytes;
+};
+MemoryUsage memory_usage() noexcept;
+void reset_memory_peak() noexcept;
+
 // Test hook: after `count` more allocations every allocation fails, until called with a negative count.
 void fail_allocations_after(int64_t count) noexcept;
 

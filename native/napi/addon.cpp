@@ -27,6 +27,17 @@ static Napi::Value native_info(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// memoryUsage(resetPeak) -> { bytes, peakBytes }
+static Napi::Value native_memory_usage(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const MemoryUsage usage = memory_usage();
+  if (info[0].ToBoolean().Value()) reset_memory_peak();
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("bytes", static_cast<double>(usage.bytes));
+  out.Set("peakBytes", static_cast<double>(usage.peak_bytes));
+  return out;
+}
+
 static void leave_to_cleanup_hook(Napi::Env, AddonData*) {}
 
 static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
@@ -35,6 +46,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // The cleanup hook frees it: it must go before the environment's own finalizers run.
   env.SetInstanceData<AddonData, leave_to_cleanup_hook>(data);
   export_function(env, exports, "nativeInfo", native_info);
+  export_function(env, exports, "memoryUsage", native_memory_usage);
   export_container(env, exports);
   export_ecsq(env, exports);
   export_encode(env, exports);

@@ -3,7 +3,7 @@ import { binding } from '../native/binding.js'
 import { resolveJob } from '../native/job.js'
 import { assignSync } from '../quantize/assign.js'
 import { KMEANS_ALGORITHMS, type KmeansAlgorithm, kmeans1dSync } from '../quantize/kmeans.js'
-import { interleave, type Machine, machine, peakBytes, readPass, type Spread } from './timing.js'
+import { interleave, type Machine, machine, peakNativeBytes, readPass, type Spread } from './timing.js'
 import { generate, WORKLOADS } from './workload.js'
 
 export interface KmeansBenchOptions {
@@ -34,8 +34,8 @@ export interface KmeansBenchRow extends Spread {
   squaredError: number
   /** squaredError / that of `optimal` - 1; null when `optimal` was not among the algorithms. */
   aboveOptimum: number | null
-  /** Peak memory above the input, the codes' not counted; null where the system does not tell. */
-  extraBytes: number | null
+  /** Peak memory above the input, the codes' not counted. */
+  extraBytes: number
 }
 
 export interface KmeansBenchReport {
@@ -124,7 +124,7 @@ async function benchArray(
       nsPerWeight: (minMs * 1e6) / count,
       squaredError: squaredError(values, centroids),
       aboveOptimum: null,
-      extraBytes: peakBytes(cluster),
+      extraBytes: peakNativeBytes(cluster),
     }
   })
   for (const row of rows) {
@@ -186,7 +186,7 @@ export function formatKmeansBench(report: KmeansBenchReport): string {
     for (const row of report.rows) {
       if (row.array !== array) continue
       const above = row.aboveOptimum === null ? '' : `${(row.aboveOptimum * 100).toFixed(4)} %`
-      const extra = row.extraBytes === null ? '' : (row.extraBytes / 2 ** 20).toFixed(1)
+      const extra = (row.extraBytes / 2 ** 20).toFixed(1)
       const cells = [
         `${row.readPasses.toFixed(1)}x`,
         row.minMs.toFixed(1),

@@ -44,7 +44,8 @@ export function readPass(values: Float32Array, threads: number): void {
 
 /**
  * Peak memory of `run` above what the process held before, in bytes; null where the system does not tell (only Linux lets a
- * process reset its high-water mark).
+ * process reset its high-water mark). Memory that an earlier run gave back to the allocator and not to the system is not seen: for
+ * processes of one run.
  */
 export function peakBytes(run: () => void): number | null {
   const field = (name: string) => {
@@ -59,6 +60,13 @@ export function peakBytes(run: () => void): number | null {
   } catch {
     return null
   }
+}
+
+/** Peak memory that the addon's own blocks take while `run` runs; what an earlier run left with the allocator counts too. */
+export function peakNativeBytes(run: () => void): number {
+  const before = binding().memoryUsage(true).bytes
+  run()
+  return binding().memoryUsage(true).peakBytes - before
 }
 
 export interface Machine {

@@ -13,6 +13,7 @@ export type Run = [threads: number, control: Int32Array, done: Done]
  */
 export interface NativeBinding {
   nativeInfo(): NativeSelfDescription
+  memoryUsage(resetPeak: boolean): MemoryUsage
   kmeansGroups(
     values: Float32Array,
     mask: Uint32Array | null,
@@ -180,6 +181,14 @@ export interface NativeBinding {
   readPass(values: Float32Array, result: Uint32Array, ...run: Run): number | undefined
 }
 
+/** Memory of the addon's own, besides the arrays that JavaScript knows of (RELIABILITY 3.E, E5). */
+export interface MemoryUsage {
+  /** Held now: 0 while no job runs. */
+  bytes: number
+  /** The most that was held at once since the addon was loaded. */
+  peakBytes: number
+}
+
 let located: Located | undefined
 
 /** The addon and where it came from; looked for once. */
@@ -196,6 +205,11 @@ export function binding(): NativeBinding {
     'ADDON',
     `this needs the native addon: ${found.reason}. Reading .dcz files works without it; "npm run build" in a checkout compiles it`,
   )
+}
+
+/** What the addon holds beside the arrays of JavaScript; zeros without an addon, or where the system does not tell. */
+export function memoryUsage(): MemoryUsage {
+  return locatedBinding().binding?.memoryUsage(false) ?? { bytes: 0, peakBytes: 0 }
 }
 
 /** What runs here, and why. */
