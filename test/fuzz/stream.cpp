@@ -1,4 +1,5 @@
-// A plain stream, hostile: the count comes from the first four bytes.
+// A plain stream, hostile: the count comes from the first three bytes, and is large only where the fourth is 0 (memory
+// of several hundred thousand symbols is mapped and unmapped for each input).
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +11,8 @@ using namespace dc;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 4) return 0;
-  const size_t n = (data[0] | static_cast<size_t>(data[1]) << 8 | static_cast<size_t>(data[2]) << 16) % 400000;
+  const size_t n =
+      (data[0] | static_cast<size_t>(data[1]) << 8 | static_cast<size_t>(data[2]) << 16) % (data[3] ? 3000 : 400000);
   std::unique_ptr<uint8_t[]> bytes(new uint8_t[size - 4]), first(new uint8_t[n]), out(new uint8_t[n]);
   std::memcpy(bytes.get(), data + 4, size - 4);
   Job job;
