@@ -148,30 +148,42 @@ bool huffman_ends_clean(const Words& words, const HuffmanLanes& state, unsigned 
   return words.next == words.end && left == 0;
 }
 
-bool decode_huffman(CpuLevel level, const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes,
-                    uint8_t* out, size_t n) noexcept {
-  if (bytes % 2) return false;
+// A block may have 2^24 symbols, in one lane 5 ns each: so often a loop that is not of the widest kind looks whether it
+// was cancelled. A whole number of rounds, however many lanes there are.
+constexpr size_t kLook = size_t{1} << 18;
+
+Status decode_huffman(const Job& job, const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes,
+                      uint8_t* out, size_t n) noexcept {
+  if (bytes % 2) return Status::bitstream;
   // n * shortest > 8 * bytes, without overflow: n symbols cannot be there.
-  if (n > bytes * 8 / table.canonical.shortest) return false;
+  if (n > bytes * 8 / table.canonical.shortest) return Status::bitstream;
 #if DC_X86
-  if (level == CpuLevel::avx512 && lanes >= 8)
-    return decode_huffman_avx512(table, payload, payload + bytes, lanes, out, n);
+  if (job.level == CpuLevel::avx512 && lanes >= 8) {
+    const bool good = decode_huffman_avx512(table, payload, payload + bytes, lanes, out, n);
+    return good ? Status::ok : Status::bitstream;
+  }
+  const bool wide = job.level != CpuLevel::scalar && lanes >= 8;
+  const bool near = wide && lanes >= 16 && table.canonical.used <= kHuffmanNear;
 #endif
-  (void)level;
   Words words{payload, payload + bytes};
   HuffmanLanes state = {};
-  size_t done = 0;
+  for (size_t from = 0; from < n; from += kLook) {
+    if (job.cancelled()) return Status::aborted;
+    const size_t count = n - from < kLook ? n - from : kLook;
+    size_t done = 0;
 #if DC_X86
-  if (level != CpuLevel::scalar && lanes >= 16 && table.canonical.used <= kHuffmanNear) {
-    done = huffman_near_rounds_avx2(table, words, state, lanes, out, n);
-  } else if (level != CpuLevel::scalar && lanes >= 8) {
-    done = huffman_rounds_avx2(table, words, state, lanes, out, n);
-  } else
+    if (near) {
+      done = huffman_near_rounds_avx2(table, words, state, lanes, out + from, count);
+    } else if (wide) {
+      done = huffman_rounds_avx2(table, words, state, lanes, out + from, count);
+    } else
 #endif
-  {
-    done = decode_huffman_rounds(table, words, state, lanes, out, n);
+    {
+      done = decode_huffman_rounds(table, words, state, lanes, out + from, count);
+    }
+    if (!decode_huffman_rest(table, words, state, lanes, out + from, done, count)) return Status::bitstream;
   }
-  return decode_huffman_rest(table, words, state, lanes, out, done, n) && huffman_ends_clean(words, state, lanes);
+  return huffman_ends_clean(words, state, lanes) ? Status::ok : Status::bitstream;
 }
 
 size_t decode_rans_rounds(const DecodeTable& table, Words& words, uint32_t* state, unsigned lanes, uint8_t* out,
@@ -209,56 +221,72 @@ bool decode_rans_rest(const DecodeTable& table, Words& words, uint32_t* state, u
   return true;
 }
 
-bool decode_rans(CpuLevel level, const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes,
-                 uint8_t* out, size_t n) noexcept {
-  if (bytes % 2 || bytes < 4 * static_cast<size_t>(lanes)) return false;
+Status decode_rans(const Job& job, const DecodeTable& table, const uint8_t* payload, size_t bytes, unsigned lanes,
+                   uint8_t* out, size_t n) noexcept {
+  if (bytes % 2 || bytes < 4 * static_cast<size_t>(lanes)) return Status::bitstream;
   uint32_t state[kMaxLanes];
   for (unsigned lane = 0; lane < lanes; lane++) {
     state[lane] = load_u32(payload + 4 * static_cast<size_t>(lane));
-    if (state[lane] < kRansLowerBound) return false;
+    if (state[lane] < kRansLowerBound) return Status::bitstream;
   }
 #if DC_X86
-  if (level == CpuLevel::avx512 && lanes >= 16) {
-    return decode_rans_avx512(table, payload + 4 * static_cast<size_t>(lanes), payload + bytes, state, lanes, out, n);
+  if (job.level == CpuLevel::avx512 && lanes >= 16) {
+    const uint8_t* const first = payload + 4 * static_cast<size_t>(lanes);
+    const bool good = decode_rans_avx512(table, first, payload + bytes, state, lanes, out, n);
+    return good ? Status::ok : Status::bitstream;
   }
+  const bool wide =
+      job.level != CpuLevel::scalar && lanes >= 16;  // in eight lanes the gather is slower than eight loads
 #endif
-  (void)level;
   Words words{payload + 4 * static_cast<size_t>(lanes), payload + bytes};
+  for (size_t from = 0; from < n; from += kLook) {
+    if (job.cancelled()) return Status::aborted;
+    const size_t count = n - from < kLook ? n - from : kLook;
+    size_t done = 0;
 #if DC_X86
-  // In eight lanes the gather is slower than eight loads.
-  const size_t done = level != CpuLevel::scalar && lanes >= 16 ? rans_rounds_avx2(table, words, state, lanes, out, n)
-                                                               : decode_rans_rounds(table, words, state, lanes, out, n);
-#else
-  const size_t done = decode_rans_rounds(table, words, state, lanes, out, n);
+    if (wide) {
+      done = rans_rounds_avx2(table, words, state, lanes, out + from, count);
+    } else
 #endif
-  if (!decode_rans_rest(table, words, state, lanes, out, done, n)) return false;
+    {
+      done = decode_rans_rounds(table, words, state, lanes, out + from, count);
+    }
+    if (!decode_rans_rest(table, words, state, lanes, out + from, done, count)) return Status::bitstream;
+  }
   bool clean = words.next == words.end;
   for (unsigned lane = 0; lane < lanes; lane++) clean = clean && state[lane] == kRansLowerBound;
-  return clean;
+  return clean ? Status::ok : Status::bitstream;
 }
-
 }  // namespace
+
+Result decode_block(const Job& job, const DecodeTable& table, const uint8_t* payload, size_t bytes, uint8_t* out,
+                    size_t n) noexcept {
+  if (n == 0) return bytes == 0 ? Result{} : fail(Status::bitstream);
+  Status status = Status::bitstream;
+  switch (table.model.mode) {
+    case CodeMode::constant:
+      if (bytes != 0) break;
+      std::memset(out, table.model.symbol, n);
+      status = Status::ok;
+      break;
+    case CodeMode::raw:
+      if (decode_raw(table.model, payload, bytes, out, n)) status = Status::ok;
+      break;
+    case CodeMode::huffman:
+      status = decode_huffman(job, table, payload, bytes, block_lanes(table.model, n), out, n);
+      break;
+    default:  // CodeMode::rans: build_decode_table makes no table of any other mode
+      status = decode_rans(job, table, payload, bytes, block_lanes(table.model, n), out, n);
+      break;
+  }
+  return status == Status::ok ? Result{} : fail(status);
+}
 
 Result decode_block(CpuLevel level, const DecodeTable& table, const uint8_t* payload, size_t bytes, uint8_t* out,
                     size_t n) noexcept {
-  if (n == 0) return bytes == 0 ? Result{} : fail(Status::bitstream);
-  bool good = false;
-  switch (table.model.mode) {
-    case CodeMode::constant:
-      good = bytes == 0;
-      if (good) std::memset(out, table.model.symbol, n);
-      break;
-    case CodeMode::raw:
-      good = decode_raw(table.model, payload, bytes, out, n);
-      break;
-    case CodeMode::huffman:
-      good = decode_huffman(level, table, payload, bytes, block_lanes(table.model, n), out, n);
-      break;
-    default:  // CodeMode::rans: build_decode_table makes no table of any other mode
-      good = decode_rans(level, table, payload, bytes, block_lanes(table.model, n), out, n);
-      break;
-  }
-  return good ? Result{} : fail(Status::bitstream);
+  Job job;
+  job.level = level;
+  return decode_block(job, table, payload, bytes, out, n);
 }
 
 }  // namespace dc

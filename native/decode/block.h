@@ -20,7 +20,10 @@ Result build_decode_table(const Model& model, DecodeTable& table) noexcept;
 
 // Decodes one block (docs/format-streams.md S3): payload[0..bytes) must be exactly the code of n symbols, else
 // Status::bitstream, the same at every level. Reads nothing outside the payload and writes nothing outside out[0..n);
-// after an error out is indeterminate. A loop of at most n steps: a caller bounds n.
+// after an error out is indeterminate. A loop of at most n steps: a caller bounds n. Of the job its level is taken, and
+// whether it was cancelled (Status::aborted).
+Result decode_block(const Job& job, const DecodeTable& table, const uint8_t* payload, size_t bytes, uint8_t* out,
+                    size_t n) noexcept;
 Result decode_block(CpuLevel level, const DecodeTable& table, const uint8_t* payload, size_t bytes, uint8_t* out,
                     size_t n) noexcept;
 

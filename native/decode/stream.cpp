@@ -49,7 +49,7 @@ Result decode_stream(const Job& job, const uint8_t* bytes, size_t size, uint8_t*
     const size_t symbols = n - b * kBlock < kBlock ? n - b * kBlock : kBlock;
     const size_t begin = sized ? begins[b] : at + b * (kBlock / 8) * width;
     const size_t end = sized ? begins[b + 1] : begin + (symbols * width + 7) / 8;
-    bad[b] = !decode_block(job.level, table[0], bytes + begin, end - begin, out + b * kBlock, symbols);
+    bad[b] = !decode_block(job, table[0], bytes + begin, end - begin, out + b * kBlock, symbols);
   });
   for (size_t b = 0; b < blocks; b++) {
     if (bad[b]) return fail(Status::bitstream, sized ? begins[b] : at + b * (kBlock / 8) * width);

@@ -170,17 +170,16 @@ bool within(const uint8_t* symbols, uint64_t n, unsigned clusters) noexcept {
 }
 
 // Gap and code symbols of a block (DCZ-44).
-Result block_symbols(CpuLevel level, const TensorDescriptor& d, const CodedPayload& p, const uint8_t* payload,
+Result block_symbols(const Job& job, const TensorDescriptor& d, const CodedPayload& p, const uint8_t* payload,
                      uint64_t b, const Scratch& to, uint64_t& code_count) noexcept {
   const BlockPlace& place = p.places[b];
   code_count = place.kept + (d.layout == Layout::relative ? place.extra : 0);
   if (has_gaps(d)) {
-    const Result result = decode_block(level, p.tables[1], payload + place.index_at, place.index_bytes, to.gaps,
-                                       place.kept + place.extra);
+    const Result result =
+        decode_block(job, p.tables[1], payload + place.index_at, place.index_bytes, to.gaps, place.kept + place.extra);
     if (!result) return fail(result.status, place.index_at);
   }
-  const Result result =
-      decode_block(level, p.tables[0], payload + place.code_at, place.code_bytes, to.codes, code_count);
+  const Result result = decode_block(job, p.tables[0], payload + place.code_at, place.code_bytes, to.codes, code_count);
   if (!result) return fail(result.status, place.code_at);
   if (d.layout == Layout::relative && count_zero(to.codes, code_count) != place.extra) {
     return fail(Status::index, place.index_at);
@@ -188,18 +187,18 @@ Result block_symbols(CpuLevel level, const TensorDescriptor& d, const CodedPaylo
   return {};
 }
 
-Result block_values(CpuLevel level, const TensorDescriptor& d, const CodedPayload& p, const uint8_t* payload,
+Result block_values(const Job& job, const TensorDescriptor& d, const CodedPayload& p, const uint8_t* payload,
                     uint64_t b, const Scratch& scratch, float* out, bool out_is_zero, uint64_t& zeros) noexcept {
   uint64_t codes = 0, end = 0;
-  Result result = block_symbols(level, d, p, payload, b, scratch, codes);
+  Result result = block_symbols(job, d, p, payload, b, scratch, codes);
   if (!result) return result;
   const BlockPlace& place = p.places[b];
   const uint64_t positions = block_positions(d, b);
   if (d.layout == Layout::sparse) {
-    result = scatter_escape(level, scratch.gaps, place.kept + place.extra, d.escape + 1, scratch.codes, codes,
+    result = scatter_escape(job.level, scratch.gaps, place.kept + place.extra, d.escape + 1, scratch.codes, codes,
                             p.codebook, d.clusters, out, positions, &end, out_is_zero);
   } else if (d.layout == Layout::relative) {
-    result = scatter_relative(level, scratch.gaps, scratch.codes, codes, d.index_bits, p.codebook, d.clusters, out,
+    result = scatter_relative(job.level, scratch.gaps, scratch.codes, codes, d.index_bits, p.codebook, d.clusters, out,
                               positions, &end, out_is_zero);
   } else {
     if (d.pruned) zeros = count_zero(scratch.codes, codes);
@@ -263,7 +262,7 @@ Result coded_values(const Job& job, const TensorDescriptor& d, const uint8_t* pa
   const Range range(first, count, d.block_log2);
   if (!workers.reset(job, d, p) || !zeros.reset_zeroed(range.blocks)) return fail(Status::nomem);
   result = for_blocks(job, d, range, out, [&](uint64_t b, unsigned worker, float* to, bool partial) {
-    return block_values(job.level, d, p, payload, b, workers.of(worker), to, options.out_is_zero && !partial,
+    return block_values(job, d, p, payload, b, workers.of(worker), to, options.out_is_zero && !partial,
                         zeros[b - range.block_first]);
   });
   if (!result || d.layout != Layout::dense || !d.pruned || count != d.elements) return result;
@@ -344,8 +343,7 @@ Result plane_values(const Job& job, const TensorDescriptor& d, const uint8_t* pa
     const uint64_t n = block_positions(d, b);
     uint64_t at = places[b].at;
     for (int k = 0; k < 4; k++) {
-      const Result decoded =
-          decode_block(job.level, tables[k], payload + at, places[b].bytes[k], mine + k * longest, n);
+      const Result decoded = decode_block(job, tables[k], payload + at, places[b].bytes[k], mine + k * longest, n);
       if (!decoded) return fail(decoded.status, at);
       at += places[b].bytes[k];
     }
@@ -390,7 +388,7 @@ Result dense_codes(const Job& job, const TensorDescriptor& d, const CodedPayload
     uint64_t n = 0;
     uint8_t* own = codes + (uint64_t{b} << d.block_log2);
     const Scratch to = d.pruned ? scratch : Scratch{nullptr, own};
-    results[b] = block_symbols(job.level, d, p, payload, b, to, n);
+    results[b] = block_symbols(job, d, p, payload, b, to, n);
     if (!results[b]) return;
     if (!within(to.codes, n, alphabet)) results[b] = fail(Status::value, p.places[b].code_at);
     before[b + 1] = n - (d.pruned ? count_zero(to.codes, n) : 0);
@@ -400,15 +398,18 @@ Result dense_codes(const Job& job, const TensorDescriptor& d, const CodedPayload
   if (!result || !d.pruned) return result;
   for (uint64_t b = 0; b < blocks; b++) before[b + 1] += before[b];
   if (before[blocks] != d.kept) return fail(Status::index, d.stored_bytes - d.code_bytes);
+  // As above, to the end even if the job is cancelled within a block: the symbols must be those that were counted.
+  Job whole = job;
+  whole.control = nullptr;
   return parallel(job, blocks, [&](size_t b, unsigned worker) {
     const Scratch scratch = workers.of(worker);
     uint64_t n = 0;
-    (void)block_symbols(job.level, d, p, payload, b, scratch, n);  // as above
+    (void)block_symbols(whole, d, p, payload, b, scratch, n);
     split_dense(scratch.codes, n, mask + (uint64_t{b} << d.block_log2) / kMaskBits, codes + before[b]);
   });
 }
 
-Result sparse_block_codes(CpuLevel level, const TensorDescriptor& d, const CodedPayload& p, const uint8_t* payload,
+Result sparse_block_codes(const Job& job, const TensorDescriptor& d, const CodedPayload& p, const uint8_t* payload,
                           uint64_t b, const Scratch& scratch, uint32_t* mask, uint8_t* codes) noexcept {
   const BlockPlace& place = p.places[b];
   const uint64_t positions = block_positions(d, b);
@@ -417,12 +418,12 @@ Result sparse_block_codes(CpuLevel level, const TensorDescriptor& d, const Coded
   uint32_t* words = mask + (b << d.block_log2) / kMaskBits;
   uint64_t n = 0, kept = 0, end = 0;
   const Scratch to = {scratch.gaps, sparse ? own : scratch.codes};
-  Result result = block_symbols(level, d, p, payload, b, to, n);
+  Result result = block_symbols(job, d, p, payload, b, to, n);
   if (!result) return result;
   std::memset(words, 0, mask_words(positions) * sizeof(uint32_t));
-  result = sparse
-               ? mask_escape(level, to.gaps, place.kept + place.extra, d.escape + 1, words, 0, positions, &kept, &end)
-               : mask_relative(level, to.gaps, to.codes, n, d.index_bits, words, 0, positions, own, &kept, &end);
+  result =
+      sparse ? mask_escape(job.level, to.gaps, place.kept + place.extra, d.escape + 1, words, 0, positions, &kept, &end)
+             : mask_relative(job.level, to.gaps, to.codes, n, d.index_bits, words, 0, positions, own, &kept, &end);
   if (!result || kept != place.kept) return fail(Status::index, place.index_at);
   return within(own, kept, d.clusters) ? Result{} : fail(Status::value, place.code_at);
 }
@@ -507,7 +508,7 @@ Result decode_codes(const Job& job, const TensorDescriptor& d, const uint8_t* pa
   Array<Result> results;
   if (!results.reset(p.places.size())) return fail(Status::nomem);
   result = parallel(job, p.places.size(), [&](size_t b, unsigned worker) {
-    results[b] = sparse_block_codes(job.level, d, p, payload, b, workers.of(worker), mask, codes);
+    results[b] = sparse_block_codes(job, d, p, payload, b, workers.of(worker), mask, codes);
   });
   return result ? first_failure(results) : result;
 }

@@ -416,6 +416,45 @@ void words_left() {
   exactly_the_words(*table, room, bytes, in, 1024);
 }
 
+// Blocks of more symbols than a decoder decodes without a look at its job, in one lane, in eight, in all; and a job
+// that was cancelled. The widest loops, a few milliseconds for the largest block, do not look.
+void long_blocks() {
+  auto encoder = std::make_unique<EncodeTable>();
+  auto table = std::make_unique<DecodeTable>();
+  Control control = {};
+  control.cancel = 1;
+  const size_t n = (size_t{2} << 18) + 77;
+  std::vector<uint8_t> in(n), room(block_bound(n));
+  for (const CodeMode mode : {CodeMode::huffman, CodeMode::rans}) {
+    for (const unsigned symbols : {2u, 256u}) {
+      for (const unsigned lanes_log2 : {0u, 3u, 6u}) {
+        Model model;
+        model.mode = mode;
+        model.lanes_log2 = static_cast<uint8_t>(lanes_log2);
+        model.alphabet = static_cast<uint16_t>(symbols);
+        for (unsigned s = 0; s < symbols; s++) {
+          model.lengths[s] = symbols == 2 ? 1 : 8;
+          model.frequencies[s] = static_cast<uint16_t>(kCodeSpace / symbols);
+        }
+        CHECK(build_encode_table(model, *encoder) && build_decode_table(model, *table));
+        for (size_t i = 0; i < n; i++) in[i] = static_cast<uint8_t>(random_u64(symbols, i) % symbols);
+        size_t bytes = 0;
+        CHECK(encode_block(Job(), *encoder, in.data(), n, room.data(), room.size(), &bytes));
+        exactly_the_words(*table, room, bytes, in, 512);
+        std::vector<uint8_t> out(n);
+        Job job;
+        job.control = &control;
+        for (int l = 0; l < levels().count; l++) {
+          job.level = levels().level[l];
+          const Status status = decode_block(job, *table, room.data(), bytes, out.data(), n).status;
+          const bool looks = job.level != CpuLevel::avx512 || lanes_log2 < (mode == CodeMode::huffman ? 3u : 4u);
+          CHECK(status == (looks ? Status::aborted : Status::ok));
+        }
+      }
+    }
+  }
+}
+
 // Weights of the mixer stay within 2^20, however long an opinion that is hardly more than none is right, or wrong.
 void mixer() {
   for (const uint16_t p : {uint16_t{32900}, uint16_t{32600}}) {
@@ -551,6 +590,7 @@ int main() {
   cancelled();
   code_lengths();
   words_left();
+  long_blocks();
   raw_stream();
   mixer();
   context_shares();
