@@ -22,7 +22,7 @@ export class LiveWeights {
       throw new DeepCompressionError('TYPE', 'tf must be a TensorFlow.js namespace (it has no variableGrads)')
     }
     this.#tf = tf
-    this.#variables = new Map(Object.entries(variables))
+    this.#variables = new Map(Object.entries(variables ?? {}))
     this.names = Object.freeze([...this.#variables.keys()])
     if (this.names.length === 0) throw new DeepCompressionError('ARG', 'variables must hold at least one variable')
     for (const [name, variable] of this.#variables) {
@@ -39,14 +39,19 @@ export class LiveWeights {
     throw new DeepCompressionError('ARG', `there is no variable ${printable(name)}; known: ${known}`, { section: name })
   }
 
-  freeze(names: readonly string[]): void {
+  /** A list of names, all known. A string is one too, of its letters. */
+  #listed(names: readonly string[]): readonly string[] {
+    if (!Array.isArray(names)) throw new DeepCompressionError('TYPE', 'names must be an array of names')
     for (const name of names) this.variable(name)
-    for (const name of names) this.#frozen.add(name)
+    return names
+  }
+
+  freeze(names: readonly string[]): void {
+    for (const name of this.#listed(names)) this.#frozen.add(name)
   }
 
   free(names: readonly string[]): void {
-    for (const name of names) this.variable(name)
-    for (const name of names) this.#frozen.delete(name)
+    for (const name of this.#listed(names)) this.#frozen.delete(name)
   }
 
   isFrozen(name: string): boolean {

@@ -190,6 +190,7 @@ function groupsOf({ density, names, leastDensity }: PruningOptions): { names: re
     if (!names?.length) throw new DeepCompressionError('ARG', 'options.names must name the variables of one density')
     return [{ names: [...names], target: density }]
   }
+  if (density === undefined) throw new DeepCompressionError('ARG', 'options.density must say how much is kept')
   const given = assert.options<Record<string, number>>('options.density', density, Object.keys(density ?? {}))
   if (names || leastDensity !== undefined) {
     throw new DeepCompressionError('ARG', 'options.names and options.leastDensity go with one density for all')

@@ -108,6 +108,11 @@ function resolveRun(options: RunOptions): RunOptions & { budget: Readonly<Budget
   if (steps === undefined && seconds === undefined) {
     throw new DeepCompressionError('ARG', 'options.budget must have steps or seconds', { section: 'options.budget' })
   }
+  if (typeof given.loss !== 'function') {
+    throw new DeepCompressionError('TYPE', `options.loss must be a function, got ${assert.describe(given.loss)}`, {
+      section: 'options.loss',
+    })
+  }
   if (steps !== undefined) assert.whole('options.budget.steps', steps, 1, Number.MAX_SAFE_INTEGER)
   if (seconds !== undefined) assert.finite('options.budget.seconds', seconds, 0)
   if (target !== undefined) assert.finite('options.budget.target', target)

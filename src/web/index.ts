@@ -32,8 +32,12 @@ function checkOptions(options: WebOptions): void {
 /** By tag and not by `instanceof`: the bytes may come from another realm (a frame, a worker's vm context). */
 function bytesOf(file: unknown): Uint8Array {
   const tag = Object.prototype.toString.call(file)
-  if (tag === '[object ArrayBuffer]') return new Uint8Array(file as ArrayBuffer)
-  if (tag === '[object Uint8Array]') return file as Uint8Array
+  try {
+    if (tag === '[object ArrayBuffer]') return new Uint8Array(file as ArrayBuffer)
+    if (tag === '[object Uint8Array]') return (file as Uint8Array).subarray()
+  } catch {
+    throw new DeepCompressionError('DETACHED', 'the buffer of file was transferred or detached', { section: 'file' })
+  }
   throw new DeepCompressionError('TYPE', `file must be a Uint8Array or an ArrayBuffer, got ${tag.slice(8, -1)}`, {
     section: 'file',
   })
@@ -79,7 +83,9 @@ export class WebArchive {
   decode(name: string): Float32Array<ArrayBuffer> {
     const tensor = this.parsed.tensors.get(name)
     if (!tensor)
-      throw new DeepCompressionError('ARG', `the archive has no tensor ${printable(name)}`, { section: name })
+      throw new DeepCompressionError('ARG', `the archive has no tensor ${printable(String(name))}`, {
+        section: String(name),
+      })
     this.checkDecoded(tensor)
     return this.values(tensor, tensor.section ? this.bytes(tensor.section) : new Uint8Array(0))
   }

@@ -217,5 +217,9 @@ describe('the web door', () => {
     for (const other of ['a.dcz', [1, 2], null, new Float32Array(4)]) {
       expect(code(() => openArchive(other as never))).toBe('ERR_DC_TYPE')
     }
+    for (const name of [undefined, 5, 'nothing']) expect(code(() => archive.decode(name as never))).toBe('ERR_DC_ARG')
+    const gone = Uint8Array.from(file)
+    structuredClone(gone.buffer, { transfer: [gone.buffer] })
+    for (const bytes of [gone, gone.buffer]) expect(code(() => openArchive(bytes))).toBe('ERR_DC_DETACHED')
   })
 })

@@ -4,6 +4,7 @@ import {
   cosineRate,
   gradualDensity,
   MaskedTraining,
+  Pruning,
   runTraining,
   setLearningRate,
 } from '../../src/retrain/index.js'
@@ -668,6 +669,19 @@ describe('running', () => {
 })
 
 describe('schedules', () => {
+  test('what is no list of names, no variables, no loss and no density is refused with a code', async () => {
+    const ip1 = tf.variable(tf.zeros([2, 2]))
+    const wrong = (value: unknown) => value as never
+    const refused = (code: string) => expect.objectContaining({ code })
+    expect(() => new MaskedTraining(tf, wrong({ optimizer: tf.train.sgd(1) }))).toThrow(refused('ERR_DC_ARG'))
+    const training = new MaskedTraining(tf, { variables: { a: ip1, b: ip1 }, optimizer: tf.train.sgd(1) })
+    expect(() => training.freeze(wrong('ab'))).toThrow(refused('ERR_DC_TYPE')) // a string is a list of its letters
+    expect(() => training.free(wrong(undefined))).toThrow(refused('ERR_DC_TYPE'))
+    expect(() => new Pruning(tf, training, wrong({}))).toThrow(refused('ERR_DC_ARG'))
+    const budget = { steps: 1 }
+    await expect(runTraining(training, wrong({ budget, loss: 5 }))).rejects.toThrow(refused('ERR_DC_TYPE'))
+  })
+
   test('the cosine rate starts at 0, peaks after the warm-up and ends at 0', () => {
     const rate = cosineRate(0.2, 0.1)
     expect([0, 0.1, 1].map(rate)).toEqual([0, 0.2, 0])
