@@ -1,8 +1,23 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import type { Limits } from '../../src/container/limits'
 import { parseArchive } from '../../src/container/reader'
 import { verifyArchive, verifyBytes } from '../../src/decode/decode'
 import { openArchive } from '../../src/web'
-import { build, golden, name, oneTensor, type Parts, section, text, u16, u32, u64, varint } from '../support/dcz'
+import {
+  build,
+  GOLDEN,
+  golden,
+  name,
+  oneTensor,
+  type Parts,
+  section,
+  text,
+  u16,
+  u32,
+  u64,
+  varint,
+} from '../support/dcz'
 
 /** One broken file for each rule of docs/format.md and each row of RELIABILITY 3.A to 3.E; all three readers must give the same code. */
 
@@ -591,6 +606,24 @@ const CASES: Case[] = [
   ['S3.4', 'a starting state below 65536', dense(RANS, [255, 255, 0, 0]), 'BITSTREAM'],
 ]
 
+/** Where fuzzing of whole files starts: these files and the golden ones (test/fuzz/README.md). */
+const CORPUS = path.join(__dirname, '../fuzz/corpus/file')
+
+function corpusFiles(): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>()
+  for (const [rule, title, file] of CASES) {
+    if (file.length > 8192) continue
+    const wanted = `rule-${rule}-${title}`.replace(/[^A-Za-z0-9]+/g, '-').replace(/-$/, '')
+    let own = wanted
+    for (let again = 2; files.has(own); again++) own = `${wanted}-${again}`
+    files.set(own, file)
+  }
+  for (const file of readdirSync(GOLDEN).filter((file) => file.endsWith('.dcz'))) {
+    files.set(`golden-${path.basename(file, '.dcz')}`, golden(file))
+  }
+  return files
+}
+
 describe('format rules', () => {
   test.each(CASES.map((c) => [c[0], c[1], c] as const))(
     '%s: %s',
@@ -652,5 +685,17 @@ describe('format rules', () => {
     expect(await codeByNative(two([...a, ...b]), {})).toBe('ok')
     expect(await codeByTypeScript(two([...b, ...a]), {})).toBe('CHECKSUM')
     expect(await codeByNative(two([...b, ...a]), {})).toBe('CHECKSUM')
+  })
+
+  test('the corpus of the fuzz target file is these files (DC_WRITE_CORPUS=1 writes it anew)', () => {
+    const files = corpusFiles()
+    if (process.env.DC_WRITE_CORPUS) {
+      rmSync(CORPUS, { recursive: true, force: true })
+      mkdirSync(CORPUS)
+      for (const [own, bytes] of files) writeFileSync(path.join(CORPUS, own), bytes)
+    }
+    expect(readdirSync(CORPUS).sort()).toEqual([...files.keys()].sort())
+    const others = [...files].filter(([own, bytes]) => !readFileSync(path.join(CORPUS, own)).equals(bytes))
+    expect(others.map(([own]) => own)).toEqual([])
   })
 })
