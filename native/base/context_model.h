@@ -118,7 +118,8 @@ Result code_mask(const Job& job, const ContextShape& s, Coder& coder, uint8_t* m
   }
   std::memset(marks + i, 0, s.elements - i);
   const Result result = coder.room();
-  return result && left ? fail(Status::index) : result;
+  if (!result) return result;
+  return left == 0 ? Result{} : fail(Status::index);
 }
 
 // S7.5. codes[j] of the kept positions in order, each below `clusters`: read by an encoder, written by a decoder.

@@ -166,8 +166,10 @@ class BitCursor {
   }
   // 0 bits to the end, which is less than a byte away.
   bool ends() noexcept {
+    if (end_ - at_ >= 8) return false;
     uint32_t rest = 0;
-    return end_ - at_ < 8 && take(static_cast<unsigned>(end_ - at_), rest) && rest == 0;
+    (void)take(static_cast<unsigned>(end_ - at_), rest);  // as many as there are
+    return rest == 0;
   }
 
  private:
