@@ -77,6 +77,8 @@ function drawShifted(set: DigitSet, index: number, dx: number, dy: number, out: 
 /** One batch: `pixels` is [size, 784], `labels` one digit an image. The arrays are used again for the next batch. */
 export interface Batch {
   size: number
+  /** Place of each image in its set. */
+  images: Int32Array
   pixels: Float32Array
   labels: Int32Array
 }
@@ -85,7 +87,8 @@ export interface Batch {
 export function plainBatch(set: DigitSet, start: number, size: number): Batch {
   const pixels = new Float32Array(size * IMAGE_PIXELS)
   for (let i = 0; i < size; i++) drawShifted(set, start + i, 0, 0, pixels, i * IMAGE_PIXELS)
-  return { size, pixels, labels: Int32Array.from(set.labels.subarray(start, start + size)) }
+  const images = Int32Array.from({ length: size }, (_, i) => start + i)
+  return { size, images, pixels, labels: Int32Array.from(set.labels.subarray(start, start + size)) }
 }
 
 /**
@@ -95,7 +98,12 @@ export function plainBatch(set: DigitSet, start: number, size: number): Batch {
 export function shuffledBatches(set: DigitSet, options: { size: number; shift: number; seed: number; stream: number }) {
   const { size, shift, seed, stream } = options
   const perEpoch = Math.floor(set.count / size)
-  const batch: Batch = { size, pixels: new Float32Array(size * IMAGE_PIXELS), labels: new Int32Array(size) }
+  const batch: Batch = {
+    size,
+    images: new Int32Array(size),
+    pixels: new Float32Array(size * IMAGE_PIXELS),
+    labels: new Int32Array(size),
+  }
   let epochInOrder = -1
   let order: Uint32Array = new Uint32Array(0)
   const shiftOf = (index: number, axis: number) => randomBelow(2 * shift + 1, seed, stream * 8192 + axis, index) - shift
@@ -112,6 +120,7 @@ export function shuffledBatches(set: DigitSet, options: { size: number; shift: n
         const image = order[(step % perEpoch) * size + i]!
         const draw = step * size + i
         drawShifted(set, image, shiftOf(draw, 0), shiftOf(draw, 1), batch.pixels, i * IMAGE_PIXELS)
+        batch.images[i] = image
         batch.labels[i] = set.labels[image]!
       }
       return batch

@@ -73,6 +73,7 @@ describe('batches', () => {
     expect(batch.pixels[10 * 28 + 5]).toBe(1)
     expect(batch.pixels.reduce((sum, value) => sum + value, 0)).toBe(1)
     expect(Array.from(batch.labels)).toEqual([3, 8])
+    expect(Array.from(plainBatch(twoImages(), 1, 1).images)).toEqual([1])
   })
 
   test('a shift moves the ink by at most its number of pixels, to each of the places', () => {
@@ -108,5 +109,8 @@ describe('batches', () => {
     expect([...one].sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, i) => i))
     expect(two).not.toEqual(one)
     expect(epoch(0)).toEqual(one)
+    // The label of an image is its place here.
+    const { images, labels } = batches.at(7)
+    expect(images).toEqual(labels)
   })
 })
