@@ -2,8 +2,13 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { EXIT } from '../../src/cli/exit-code'
+import { ENTROPY_CHOICES, LAYOUT_CHOICES } from '../../src/encode/encode'
+import { STATUS_NAMES } from '../../src/errors'
 import * as core from '../../src/index'
 import { writeModel } from '../../src/models/files'
+import { MODEL_FORMATS } from '../../src/models/model'
+import { KMEANS_ALGORITHMS, KMEANS_STARTS } from '../../src/quantize/kmeans'
 import * as retrain from '../../src/retrain'
 import { tf } from '../support/tfjs'
 
@@ -120,7 +125,28 @@ describe('what the pages say', () => {
     expect(done.filter(([, status]) => status !== 0)).toEqual([])
   })
 
-  test('6. the examples of docs/retraining.md run', async () => {
+  test('6. docs/reference.md has every code, exit, choice, JSON field and variable of the code, and no others', async () => {
+    const page = read('docs/reference.md')
+    const spans = new Set([...page.matchAll(/`([^`\n]+)`/g)].flatMap((match) => match[1]!.split(/[^\w+.-]+/)))
+    const missing = (names: readonly string[]) => names.filter((name) => !spans.has(name))
+    expect(missing(STATUS_NAMES.slice(1).map((name) => `ERR_DC_${name}`))).toEqual([])
+    const codes = [...page.matchAll(/`ERR_DC_(\w+)`/g)].map((match) => match[1])
+    expect(codes.filter((name) => !STATUS_NAMES.includes(name as never))).toEqual([])
+    expect(missing([...KMEANS_ALGORITHMS, ...KMEANS_STARTS, ...LAYOUT_CHOICES, ...ENTROPY_CHOICES])).toEqual([])
+    expect(missing(MODEL_FORMATS)).toEqual([])
+    const exits = [...page.matchAll(/^\| ([\d, ]+) \|/gm)].flatMap((match) => match[1]!.split(', ').map(Number))
+    expect(Object.values(EXIT).filter((code) => !exits.includes(code))).toEqual([])
+    const archive = await core.compress([{ name: 'w', shape: [4], values: Float32Array.of(1, 2, 3, 4) }])
+    const report = archive.report()
+    expect(missing([...Object.keys(report), ...Object.keys(report.layers[0]!)])).toEqual([])
+    const sources = fs.readdirSync(path.join(root, 'src'), { recursive: true }) as string[]
+    const variables = sources
+      .filter((file) => file.endsWith('.ts'))
+      .flatMap((file) => [...read(`src/${file}`).matchAll(/DEEP_COMPRESSION_[A-Z]+/g)].map(([name]) => name))
+    expect([...new Set(variables)].sort()).toEqual([...new Set(page.match(/DEEP_COMPRESSION_[A-Z]+/g))].sort())
+  })
+
+  test('7. the examples of docs/retraining.md run', async () => {
     const examples = blocks('docs/retraining.md', 'ts').map((example) =>
       example.replace(/\b(steps|evaluateEvery|every|tries): \d+/g, '$1: 4').replace(/atLeast: [\d.]+/, 'atLeast: 2'),
     )
