@@ -12,7 +12,7 @@ export function buildNative() {
   tool('cmake-js/bin/cmake-js', ['compile', '-p', '2', '--log-level', 'warn'])
 }
 
-/** The second build path, into build-gyp/ so that neither overwrites the other. */
+/** The second build path. node-gyp clears build/ and writes there, in place of what cmake-js made. */
 export function buildGyp() {
   const nodedir = path.resolve(process.execPath, '../..')
   tool('node-gyp/bin/node-gyp.js', ['rebuild', `--nodedir=${nodedir}`, '--loglevel=warn'], {
