@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   dc::Job job;
   job.level = dc::cpu_level();
   dc::Limits limits;
-  // Four blocks of the least size; 64 in a longer file. Fuzzing finds the files that take longest, and goes on with those.
+  // Four blocks of the least size; 64 in a longer file. Fuzzing finds the files that take longest, and goes on with
+  // those.
   limits.elements = limits.total_elements = size <= 512 ? 1 << 12 : 1 << 16;
   // An exact copy, so that a read past the end is seen.
   uint8_t* exact = static_cast<uint8_t*>(std::malloc(size ? size : 1));
