@@ -66,7 +66,7 @@ function build(): Command {
       await verifyCommand(input, options)
     })
   subcommand(program, 'bench', "this machine's figures")
-    .addArgument(new Argument('[what]', 'what to measure').choices(['kmeans']).default('kmeans'))
+    .addArgument(new Argument('[what]', 'what to measure').choices(['kmeans', 'pipeline']).default('kmeans'))
     .option('--count <n>', 'only the first so many weights', wholeNumber('count', 1, 2 ** 31))
     .option('--rounds <n>', 'measured rounds', wholeNumber('rounds', 1, 1000))
     .action(async (what, options) => {

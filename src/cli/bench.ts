@@ -1,4 +1,5 @@
-import { benchKmeans, formatKmeansBench, type KmeansBenchOptions } from '../bench/kmeans.js'
+import { benchKmeans, formatKmeansBench } from '../bench/kmeans.js'
+import { benchPipeline, formatPipelineBench } from '../bench/pipeline.js'
 import { runCommand, type SharedOptions } from './run.js'
 
 interface BenchOptions extends SharedOptions {
@@ -6,14 +7,18 @@ interface BenchOptions extends SharedOptions {
   rounds?: number
 }
 
-/** This machine's figures. The one bench so far is `kmeans`. */
-export async function benchCommand(_what: 'kmeans', options: BenchOptions): Promise<void> {
+/** This machine's figures. */
+export async function benchCommand(what: 'kmeans' | 'pipeline', options: BenchOptions): Promise<void> {
   await runCommand(options, async ({ progress, result }) => {
     const { count, rounds, threads } = options
-    const given: KmeansBenchOptions = {
+    const given = {
       ...(count === undefined ? {} : { count }),
       ...(rounds === undefined ? {} : { rounds }),
       ...(threads === undefined ? {} : { threads }),
+    }
+    if (what === 'pipeline') {
+      const report = await benchPipeline(given)
+      return result(report, formatPipelineBench(report))
     }
     const report = await benchKmeans(given, (array) => progress.log(`array ${array}`))
     result(report, formatKmeansBench(report))

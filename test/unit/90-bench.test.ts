@@ -1,4 +1,5 @@
 import { benchKmeans, formatKmeansBench } from '../../src/bench/kmeans'
+import { benchPipeline, formatPipelineBench } from '../../src/bench/pipeline'
 import { interleave } from '../../src/bench/timing'
 import { generate } from '../../src/bench/workload'
 
@@ -81,5 +82,21 @@ describe('benchKmeans', () => {
   test('7. an unknown array or option is refused', async () => {
     await expect(benchKmeans({ arrays: ['z' as 'a'] })).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
     await expect(benchKmeans({ round: 1 } as object)).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
+  })
+})
+
+describe('the bench of the pipeline', () => {
+  test('1. has a row a step, each in read passes of the run, and the bytes of a file that holds 4 %', async () => {
+    const report = await benchPipeline({ count: 20_000, rounds: 1, threads: 1 })
+    expect(report.rows.map(({ step }) => step)).toEqual(['compress', 'open', 'verify', 'decode', 'decode into out'])
+    for (const { minMs, readPasses } of report.rows) expect(readPasses).toBeCloseTo(minMs / report.readPass.minMs, 6)
+    expect(report.originalBytes).toBe(80_000)
+    expect(report.ratio).toBe(report.originalBytes / report.compressedBytes)
+    expect(report.ratio).toBeGreaterThan(40)
+    expect(formatPipelineBench(report)).toMatch(/20,000 weights, 4 % kept, 32 values: 80,000 -> /)
+  })
+
+  test('2. refuses options it does not know', async () => {
+    await expect(benchPipeline({ rouns: 1 } as never)).rejects.toMatchObject({ code: 'ERR_DC_ARG' })
   })
 })
