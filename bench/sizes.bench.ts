@@ -4,10 +4,13 @@
 // Our side is one .dcz file a layer, header and all, shared by `ecsq` with the paper's squared error as its budget; and the whole net in one
 // file, by budgets and by one lambda at the paper recipe's summed error. `limit` is Shannon's lower bound at each layer's squared error with
 // the positions at their entropy: no quantizer of any kind takes less.
-// SIZES_FILES=a.dcz:b.dcz adds whole files (real nets, from `deepcompress demo`), each against xz over the same tensors; SIZES_NETS=0 does only those.
-// SIZES_MOST=600000 leaves out larger layers, and with them the totals: minutes instead of an hour.
+//   npm run bench -- sizes [--only layers,coders,lambda,files] [--net VGG-16] [--most WEIGHTS] [--files a.dcz:b.dcz]
+// `layers`: against the paper's recipe (always done for the layers that another part needs); `coders`: xz, zstd and brotli beside them, which is
+// nearly all of the time; `lambda`: the nets by one lambda; `files`: whole files (real nets, from `deepcompress demo`), each against the coders
+// over the same tensors. `--most` leaves out larger layers, and with them the totals. Each part writes its own file of results.
 // Weights are generalized Gaussian of shape 1.2 with 1e-5 of them at 10 to 40 standard deviations: real nets are not in this repository.
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
 import { openArchive } from '../src/archive'
 import { machine } from '../src/bench/timing'
 import { generate } from '../src/bench/workload'
@@ -21,6 +24,19 @@ import { ecsqSync } from '../src/quantize/ecsq'
 import { kmeans1dSync } from '../src/quantize/kmeans'
 import type { QuantizedTensor } from '../src/tensor'
 import { bestPacking, otherBytes, xzBytes, xzRawBytes } from './support/packing'
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', default: 'layers,coders,lambda,files' },
+    net: { type: 'string' },
+    most: { type: 'string' },
+    files: { type: 'string', default: '' },
+  },
+})
+const PARTS = flags.only.split(',')
+const has = (part: string) => PARTS.includes(part)
+/** Layers of more weights are left out, and then there are no totals. */
+const MOST = Number(flags.most ?? Number.POSITIVE_INFINITY)
 
 type Layer = [name: string, shape: number[], density: number]
 interface Net {
@@ -118,6 +134,16 @@ function limitBits(kept: number, share: number, entropy: number, squaredError: n
 
 const share = (bytes: number, other: number) => `${((100 * bytes) / other).toFixed(1)} %`
 
+function generalCoders(tensor: QuantizedTensor, elements: number) {
+  const { name, parts, xz } = bestPacking(tensor, elements)
+  const { zstd, brotli } = otherBytes(parts)
+  return {
+    parts,
+    bytes: { packing: name, xzBytes: xz, xzRawBytes: xzRawBytes(parts), zstdBytes: zstd, brotliBytes: brotli },
+    line: (ours: number) => `; ${share(ours, xz)} of xz (${xz}: ${name}), zstd ${zstd}, brotli ${brotli}`,
+  }
+}
+
 function measureLayer(net: Net, [name, shape, density]: Layer, seed: number) {
   const count = shape.reduce((a, b) => a * b, 1)
   const values = generate({ count, shape: 1.2, deviation: 0.01, outliers: 1e-5, seed })
@@ -145,9 +171,8 @@ function measureLayer(net: Net, [name, shape, density]: Layer, seed: number) {
   const tensor = { name, shape, mask, kept, codes, codebook: best.centroids }
   const encoded = encodeTensorSync(tensor)
   const bytes = fileBytes([encoded])
-  const packed = bestPacking(tensor, count)
-  const others = otherBytes(packed.parts)
   const limit = Math.ceil(limitBits(kept, kept / count, keptEntropy(compact, kept / count), paper.inertia) / 8)
+  const coders = has('coders') ? generalCoders(tensor, count) : null
   const row = {
     net: net.name,
     name,
@@ -159,28 +184,31 @@ function measureLayer(net: Net, [name, shape, density]: Layer, seed: number) {
     payloadBytes: encoded.payload.length,
     limitBytes: limit,
     paperBytes,
-    packing: packed.name,
-    xzBytes: packed.xz,
-    xzRawBytes: xzRawBytes(packed.parts),
-    zstdBytes: others.zstd,
-    brotliBytes: others.brotli,
+    ...coders?.bytes,
     error,
     paperError: paper.inertia,
     paperUsed: paper.used,
   }
   console.log(
-    `${net.name} ${name}: ${bytes} bytes (${row.layout}), ${share(bytes, paperBytes)} of the paper's recipe (${paperBytes}), ` +
-      `${share(bytes, packed.xz)} of xz (${packed.xz}: ${packed.name}), zstd ${others.zstd}, brotli ${others.brotli}, limit ${limit}; ` +
-      `${used} clusters, error ${(error / paper.inertia).toFixed(4)} of its ${paper.used} clusters'`,
+    `${net.name} ${name}: ${bytes} bytes (${row.layout}), ${share(bytes, paperBytes)} of the paper's recipe (${paperBytes}), limit ${limit}` +
+      `${coders ? coders.line(bytes) : ''}; ${used} clusters, error ${(error / paper.inertia).toFixed(4)} of its ${paper.used} clusters'`,
   )
-  return { row, encoded, parts: packed.parts, compact, tensor }
+  return { row, encoded, parts: coders?.parts ?? [], compact, tensor }
 }
 
-/** The largest lambda, to about 1 %, whose squared error over all layers is within the budget; its tensors. */
-function oneLambda(layers: { compact: Float32Array; tensor: QuantizedTensor }[], budget: number) {
+type Measured = ReturnType<typeof measureLayer>
+
+/**
+ * One lambda for all layers but `byBudget`, which stay as measured: the largest, to about 1 %, whose squared error over all layers is within
+ * the budget. `larger`: the layers that take more bytes than the paper's recipe.
+ */
+function oneLambda(layers: Measured[], budget: number, byBudget: ReadonlySet<Measured>) {
   const kept = layers.reduce((sum, { compact }) => sum + compact.length, 0)
   const errorAt = (lambda: number) =>
-    layers.reduce((sum, { compact }) => sum + ecsqSync(compact, { clusters: 255, lambda }, FORCE).squaredError, 0)
+    layers.reduce((sum, layer) => {
+      if (byBudget.has(layer)) return sum + layer.row.error
+      return sum + ecsqSync(layer.compact, { clusters: 255, lambda }, FORCE).squaredError
+    }, 0)
   let [low, high] = [(0.5 * budget) / kept, (4 * budget) / kept]
   for (let i = 0; i < 8; i++) {
     const middle = Math.sqrt(low * high)
@@ -188,16 +216,27 @@ function oneLambda(layers: { compact: Float32Array; tensor: QuantizedTensor }[],
     else high = middle
   }
   let error = 0
-  const tensors = layers.map(({ compact, tensor }) => {
+  const larger = new Set<Measured>()
+  const tensors = layers.map((layer) => {
+    const { compact, tensor, row } = layer
+    if (byBudget.has(layer)) {
+      error += row.error
+      return layer.encoded
+    }
     const { centroids, codes, squaredError } = ecsqSync(compact, { clusters: 255, lambda: low }, FORCE)
+    const encoded = encodeTensorSync({ ...tensor, codes, codebook: centroids })
+    const bytes = fileBytes([encoded])
+    if (bytes >= row.paperBytes) larger.add(layer)
     error += squaredError
-    return encodeTensorSync({ ...tensor, codes, codebook: centroids })
+    console.log(
+      `  ${row.net} ${row.name} by one lambda: ${bytes} bytes, ${share(bytes, row.paperBytes)} of the paper's recipe, error ` +
+        `${(squaredError / row.paperError).toFixed(3)} of its, ${centroids.length} clusters`,
+    )
+    Object.assign(row, { lambdaBytes: bytes, lambdaError: squaredError, lambdaClusters: centroids.length })
+    return encoded
   })
-  return { lambda: low, error, tensors }
+  return { lambda: low, error, tensors, larger }
 }
-
-/** Layers of more weights are left out, and then there are no totals. */
-const MOST = Number(process.env.SIZES_MOST ?? Number.POSITIVE_INFINITY)
 
 const rows: object[] = []
 const totals: object[] = []
@@ -213,12 +252,10 @@ function measureNet(net: Net) {
     const measured = measureLayer(net, layer, 100 * net.indexBits + i)
     const { row } = measured
     rows.push(row)
-    for (const [other, size] of [
-      ['the paper', row.paperBytes],
-      ['xz', row.xzBytes],
-    ] as const) {
-      if (row.bytes >= size) notReached.push(`${net.name} ${row.name}: ${row.bytes} bytes, ${other} ${size}`)
-    }
+    const { bytes, paperBytes, xzBytes } = { xzBytes: undefined, ...row }
+    if (bytes >= paperBytes) notReached.push(`${net.name} ${row.name}: ${bytes} bytes, the paper ${paperBytes}`)
+    if (xzBytes !== undefined && bytes >= xzBytes)
+      notReached.push(`${net.name} ${row.name}: ${bytes} bytes, xz ${xzBytes}`)
     const outputs = layer[1][0]!
     const bias = generate({ count: outputs, shape: 1.2, deviation: 0.01, outliers: 0, seed: 1000 + i })
     biases.push(encodeTensorSync({ name: `${layer[0]}.bias`, shape: [outputs], values: bias }))
@@ -229,33 +266,42 @@ function measureNet(net: Net) {
   if (layers.length < net.layers.length) return
   const budget = layers.reduce((sum, { row }) => sum + row.paperError, 0)
   const bytes = fileBytes([...layers.map(({ encoded }) => encoded), ...biases])
-  const xz = xzBytes([...layers.flatMap(({ parts }) => parts), ...biasFloats])
+  const xz = has('coders') ? xzBytes([...layers.flatMap(({ parts }) => parts), ...biasFloats]) : undefined
   const limit =
     layers.reduce((sum, { row }) => sum + row.limitBytes, 0) + biases.reduce((a, b) => a + b.payload.length, 0)
-  const lambda = oneLambda(layers, budget)
-  const lambdaBytes = fileBytes([...lambda.tensors, ...biases])
   const ratio = (size: number) => (4 * weights) / size
-  totals.push({
+  const total = {
     net: net.name,
     weights,
     bytes,
     ratio: ratio(bytes),
     xzBytes: xz,
     limitRatio: ratio(limit),
-    lambda: lambda.lambda,
-    lambdaBytes,
-    lambdaRatio: ratio(lambdaBytes),
-    lambdaErrorShare: lambda.error / budget,
     paperRatio: net.paperRatio,
-  })
+  }
+  totals.push(total)
   console.log(
-    `${net.name} with biases: ${bytes} bytes of ${4 * weights}, ${ratio(bytes).toFixed(2)}x (the paper says ${net.paperRatio}x; limit ` +
-      `${ratio(limit).toFixed(2)}x; xz ${xz}); one lambda ${lambdaBytes} bytes, ${ratio(lambdaBytes).toFixed(2)}x at ` +
-      `${(lambda.error / budget).toFixed(4)} of the summed error`,
+    `${net.name} with biases, by budgets: ${bytes} bytes of ${4 * weights}, ${ratio(bytes).toFixed(2)}x (the paper says ${net.paperRatio}x; ` +
+      `limit ${ratio(limit).toFixed(2)}x${xz === undefined ? '' : `; xz ${xz}`})`,
   )
   if (ratio(bytes) < net.paperRatio) notReached.push(`${net.name}: ${ratio(bytes).toFixed(2)}x by budgets a layer`)
-  if (ratio(lambdaBytes) < net.paperRatio)
-    notReached.push(`${net.name}: ${ratio(lambdaBytes).toFixed(2)}x by one lambda`)
+  if (!has('lambda')) return
+  const report = (how: string, { lambda, error, tensors, larger }: ReturnType<typeof oneLambda>) => {
+    const bytes = fileBytes([...tensors, ...biases])
+    console.log(
+      `${net.name} with biases, ${how}: ${bytes} bytes, ${ratio(bytes).toFixed(2)}x at ${(error / budget).toFixed(4)} of the summed error; ` +
+        `${larger.size} layers larger than the paper's recipe`,
+    )
+    if (ratio(bytes) < net.paperRatio) notReached.push(`${net.name}: ${ratio(bytes).toFixed(2)}x, ${how}`)
+    return { how, lambda, bytes, ratio: ratio(bytes), errorShare: error / budget, larger: larger.size }
+  }
+  const whole = oneLambda(layers, budget, new Set())
+  const byLambda = [report('by one lambda', whole)]
+  if (whole.larger.size > 0) {
+    const names = [...whole.larger].map(({ row }) => row.name).join(', ')
+    byLambda.push(report(`by one lambda, ${names} by budget`, oneLambda(layers, budget, whole.larger)))
+  }
+  Object.assign(total, { byLambda })
 }
 
 /** A whole file as it is, encoded again by today's encoder, and xz over the best packing of each of its tensors together. */
@@ -296,13 +342,16 @@ async function measureFile(path: string) {
 }
 
 async function main() {
-  for (const path of (process.env.SIZES_FILES ?? '').split(':')) if (path) await measureFile(path)
-  if (process.env.SIZES_NETS !== '0') for (const net of NETS) measureNet(net)
+  const unknown = PARTS.filter((part) => !['layers', 'coders', 'lambda', 'files'].includes(part))
+  const nets = NETS.filter(({ name }) => flags.net === undefined || name === flags.net)
+  if (unknown.length > 0 || nets.length === 0) throw new Error(`no part ${unknown.join(', ')} or no net ${flags.net}`)
+  if (has('files')) for (const path of flags.files.split(':')) if (path) await measureFile(path)
+  if (PARTS.some((part) => part !== 'files')) for (const net of nets) measureNet(net)
   const day = new Date().toISOString().slice(0, 10)
-  const part = Number.isFinite(MOST) || process.env.SIZES_NETS === '0' ? '-small' : ''
+  const part = [flags.only === 'layers,coders,lambda,files' ? [] : PARTS, flags.net ?? [], flags.most ?? []].flat()
   mkdirSync('bench/results', { recursive: true })
   writeFileSync(
-    `bench/results/${day}-sizes${part}.json`,
+    `bench/results/${[day, 'sizes', ...part].join('-')}.json`,
     `${JSON.stringify({ machine: machine(), nets: totals, layers: rows, files }, null, 1)}\n`,
   )
   for (const line of notReached) console.log(`NOT REACHED: ${line}`)
