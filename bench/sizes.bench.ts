@@ -217,6 +217,7 @@ function oneLambda(layers: Measured[], budget: number, byBudget: ReadonlySet<Mea
   }
   let error = 0
   const larger = new Set<Measured>()
+  const shared: object[] = []
   const tensors = layers.map((layer) => {
     const { compact, tensor, row } = layer
     if (byBudget.has(layer)) {
@@ -232,10 +233,10 @@ function oneLambda(layers: Measured[], budget: number, byBudget: ReadonlySet<Mea
       `  ${row.net} ${row.name} by one lambda: ${bytes} bytes, ${share(bytes, row.paperBytes)} of the paper's recipe, error ` +
         `${(squaredError / row.paperError).toFixed(3)} of its, ${centroids.length} clusters`,
     )
-    Object.assign(row, { lambdaBytes: bytes, lambdaError: squaredError, lambdaClusters: centroids.length })
+    shared.push({ name: row.name, bytes, error: squaredError, clusters: centroids.length })
     return encoded
   })
-  return { lambda: low, error, tensors, larger }
+  return { lambda: low, error, tensors, larger, shared }
 }
 
 const rows: object[] = []
@@ -286,14 +287,14 @@ function measureNet(net: Net) {
   )
   if (ratio(bytes) < net.paperRatio) notReached.push(`${net.name}: ${ratio(bytes).toFixed(2)}x by budgets a layer`)
   if (!has('lambda')) return
-  const report = (how: string, { lambda, error, tensors, larger }: ReturnType<typeof oneLambda>) => {
+  const report = (how: string, { lambda, error, tensors, larger, shared }: ReturnType<typeof oneLambda>) => {
     const bytes = fileBytes([...tensors, ...biases])
     console.log(
       `${net.name} with biases, ${how}: ${bytes} bytes, ${ratio(bytes).toFixed(2)}x at ${(error / budget).toFixed(4)} of the summed error; ` +
         `${larger.size} layers larger than the paper's recipe`,
     )
     if (ratio(bytes) < net.paperRatio) notReached.push(`${net.name}: ${ratio(bytes).toFixed(2)}x, ${how}`)
-    return { how, lambda, bytes, ratio: ratio(bytes), errorShare: error / budget, larger: larger.size }
+    return { how, lambda, bytes, ratio: ratio(bytes), errorShare: error / budget, larger: larger.size, layers: shared }
   }
   const whole = oneLambda(layers, budget, new Set())
   const byLambda = [report('by one lambda', whole)]
