@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
                             {"800 x 500, 0.3 %, 12 clusters", 400000, 500, 12, 0.003, 2},
                             {"363 x 96, all, 215 clusters", 34848, 96, 215, 1, 30},
                             {"1152 x 256, 40 %, 32 clusters", 294912, 256, 32, 0.4, 5},
-                            {"4096 x 256, all, 256 clusters, one code", 1 << 20, 256, 256, 1, 0}};
+                            {"256 x 256, all, 256 clusters, one code", 1 << 16, 256, 256, 1, 0}};
   std::vector<Case> cases;
   for (const Sample& s : samples) {
     const ContextShape shape = {s.elements, s.codes.size(), s.width, 1};

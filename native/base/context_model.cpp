@@ -21,6 +21,7 @@ constexpr ContextTables make_tables() noexcept {  // coverage: run by the compil
     for (const unsigned reached = squash_of(d) >> 4; q <= reached; q++) t.stretch[q] = static_cast<int16_t>(d);
   }
   for (; q < 4096; q++) t.stretch[q] = 2047;
+  for (int d = 0; d < 4096; d++) t.squash[d] = static_cast<uint16_t>(squash_of(d - 2048));
   for (uint32_t n = 0; n < 1024; n++) t.rate[n] = 131072 / (2 * n + 3);
   return t;
 }
@@ -28,7 +29,5 @@ constexpr ContextTables make_tables() noexcept {  // coverage: run by the compil
 }  // namespace
 
 constexpr ContextTables kContext = make_tables();
-
-unsigned squash(int d) noexcept { return squash_of(d); }
 
 }  // namespace dc

@@ -12,7 +12,7 @@ class BitDecoder {
   }
   bool code(unsigned p, bool) noexcept {
     const uint32_t range = high_ - low_;
-    const uint32_t middle = low_ + (range >> 16) * p + ((range & 0xffff) * p >> 16);
+    const uint32_t middle = low_ + static_cast<uint32_t>(uint64_t{range} * p >> 16);
     const bool bit = number_ <= middle;
     if (bit) {
       high_ = middle;

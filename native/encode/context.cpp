@@ -14,7 +14,7 @@ class BitEncoder {
   BitEncoder(uint8_t* out, uint64_t capacity) noexcept : out_(out), capacity_(capacity) {}
   bool code(unsigned p, bool bit) noexcept {
     const uint32_t range = high_ - low_;
-    const uint32_t middle = low_ + (range >> 16) * p + ((range & 0xffff) * p >> 16);
+    const uint32_t middle = low_ + static_cast<uint32_t>(uint64_t{range} * p >> 16);
     if (bit) {
       high_ = middle;
     } else {
