@@ -67,10 +67,9 @@ DC_TARGET_AVX512 static size_t collect_block_avx512(const float* values, size_t 
     const __mmask16 others = static_cast<__mmask16>(~flagged);
     sum0 = _mm512_mask_add_pd(sum0, static_cast<__mmask8>(others), sum0, _mm512_mul_pd(d0, d0));
     sum1 = _mm512_mask_add_pd(sum1, static_cast<__mmask8>(others >> 8), sum1, _mm512_mul_pd(d1, d1));
-    if (flagged) {
-      _mm512_mask_compressstoreu_epi32(keys + found, flagged, key);
-      found += static_cast<size_t>(_mm_popcnt_u32(flagged));
-    }
+    // Packed in a register: a packing store takes a hundred cycles on Zen 4. There is room, for found <= i.
+    _mm512_storeu_si512(keys + found, _mm512_maskz_compress_epi32(flagged, key));
+    found += static_cast<size_t>(_mm_popcnt_u32(flagged));
   }
   _mm512_storeu_pd(lanes, sum0);
   _mm512_storeu_pd(lanes + 8, sum1);
