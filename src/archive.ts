@@ -31,6 +31,23 @@ export interface OpenOptions {
 
 export type ArchiveDecodeOptions = Pick<DecodeOptions, 'out'>
 
+/** A tensor's entry in the header, and two figures of it. */
+export interface TensorInfo extends TensorDescriptor {
+  /** Share of the weights that are not pruned; 0 of an empty tensor. */
+  readonly density: number
+  /** Bits of the file a weight takes, everything of the tensor counted (float32 has 32); 0 of an empty tensor. */
+  readonly bits: number
+}
+
+function tensorInfo(tensor: TensorDescriptor): TensorInfo {
+  const { kept, elements, storedBytes } = tensor
+  return Object.freeze({
+    ...tensor,
+    density: elements && kept / elements,
+    bits: elements && (8 * storedBytes) / elements,
+  })
+}
+
 /** One section after `verifySections` looked at it. */
 export interface SectionCheck {
   /** `tensor "fc6"`, or `section` and its number. */
@@ -89,6 +106,7 @@ async function fileStore(path: string): Promise<Store> {
 /** A `.dcz` archive: its header is read and checked, its tensors are decoded when they are asked for. */
 export class Archive {
   private closed = false
+  private info: ReadonlyMap<string, TensorInfo> | undefined
 
   private constructor(
     private readonly store: Store,
@@ -118,8 +136,10 @@ export class Archive {
   }
 
   /** What the header says of each tensor, by name. */
-  get tensors(): ReadonlyMap<string, TensorDescriptor> {
-    return this.use().tensors
+  get tensors(): ReadonlyMap<string, TensorInfo> {
+    const { tensors } = this.use()
+    this.info ??= new Map([...tensors].map(([name, tensor]) => [name, tensorInfo(tensor)]))
+    return this.info
   }
 
   get metadata(): ReadonlyMap<string, string> {

@@ -1,4 +1,4 @@
-export { Archive, type OpenOptions, openArchive } from './archive.js'
+export { Archive, type OpenOptions, openArchive, type TensorInfo } from './archive.js'
 export { compress } from './compress.js'
 export type { TensorDescriptor } from './container/layout.js'
 export type { Limits } from './container/limits.js'

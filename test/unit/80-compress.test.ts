@@ -32,6 +32,16 @@ describe('compress', () => {
     expect(archive.tensors.get('w')).toMatchObject({ shape: [50, 100], layout: 'raw', clusters: 0 })
   })
 
+  it('01b says of each tensor its density and the bits a weight takes in the file', async () => {
+    const rules = [{ match: 'w', prune: { density: 0.25 }, quantize: { clusters: 16 } }]
+    using archive = await compress([tensor('w', [100, 100], weights(10_000, 3)), tensor('none', [0], [])], { rules })
+    const { density, bits, storedBytes } = archive.tensors.get('w')!
+    expect([density, bits]).toEqual([0.25, (8 * storedBytes) / 10_000])
+    expect(bits).toBeLessThan(2.5)
+    expect(archive.tensors.get('none')).toMatchObject({ density: 0, bits: 0, elements: 0 })
+    expect(archive.tensors).toBe(archive.tensors)
+  })
+
   it('02 keeps exactly the asked share, the largest weights, each at one of the shared values', async () => {
     const values = weights(10_000, 2)
     const recipe: Recipe = { rules: [{ match: '*', prune: { density: 0.08 }, quantize: { clusters: 8 } }] }
