@@ -1,5 +1,6 @@
 #include "../prune/prune.h"
 
+#include "../base/cpu.h"
 #include "../base/mask.h"
 #include "arguments.h"
 
@@ -58,9 +59,19 @@ Napi::Value prune_below_deviations_call(const Napi::CallbackInfo& info) {
   return run_prune<double>(info, prune_below_deviations, &Arguments::number);
 }
 
+// (mask: Uint32Array, count) -> how many of the first `count` weights it keeps
+Napi::Value count_mask_call(const Napi::CallbackInfo& info) {
+  Arguments args(info, 2);
+  const View<const uint32_t> mask = args.u32(0);
+  const uint64_t count = args.whole(1);
+  args.require(mask_words(count) == mask.size, "the mask must have one bit a weight");
+  return Napi::Number::New(info.Env(), static_cast<double>(count_mask(cpu_level(), mask.data, count)));
+}
+
 }  // namespace
 
 void export_prune(Napi::Env env, Napi::Object exports) {
+  export_function(env, exports, "countMask", count_mask_call);
   export_function(env, exports, "pruneToCount", prune_to_count_call);
   export_function(env, exports, "pruneBelow", prune_below_call);
   export_function(env, exports, "pruneBelowDeviations", prune_below_deviations_call);

@@ -133,6 +133,8 @@ export interface NativeBinding {
     codes: Uint8Array,
     ...run: Run
   ): number | undefined
+  /** How many of the first `count` weights the mask keeps. */
+  countMask(mask: Uint32Array, count: number): number
   /** `result` gets [kept, threshold]. */
   pruneToCount(
     values: Float32Array,

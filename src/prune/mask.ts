@@ -1,5 +1,6 @@
 import * as assert from '../assert.js'
 import { DeepCompressionError } from '../errors.js'
+import { binding } from '../native/binding.js'
 
 /** Words of a mask for `count` weights: one bit a weight. */
 export function maskWords(count: number): number {
@@ -11,19 +12,9 @@ export function isKept(mask: Uint32Array, i: number): boolean {
   return ((mask[i >>> 5]! >>> (i & 31)) & 1) === 1
 }
 
-function onesOf(word: number): number {
-  let v = word - ((word >>> 1) & 0x55555555)
-  v = (v & 0x33333333) + ((v >>> 2) & 0x33333333)
-  return Math.imul((v + (v >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
-}
-
-/** How many of the first `count` weights are kept; bits past the last weight are ignored. */
+/** How many of the first `count` weights are kept; bits past the last weight are ignored. Needs the addon. */
 export function countKept(mask: Uint32Array, count: number): number {
-  const full = Math.floor(count / 32)
-  let kept = 0
-  for (let word = 0; word < full; word++) kept += onesOf(mask[word]!)
-  const rest = count % 32
-  return rest === 0 ? kept : kept + onesOf(mask[full]! & (2 ** rest - 1))
+  return binding().countMask(mask, count)
 }
 
 /** A mask for `count` weights from a caller: a Uint32Array of exactly the right length. */
