@@ -10,14 +10,14 @@ namespace dc {
 bool SmallGroup::reset(size_t count, uint32_t clusters, bool weighted) noexcept {
   clusters_ = clusters;
   weighted_ = weighted;
-  bits_ = 5;
-  while (bits_ < 12 && (1u << bits_) < 32 * clusters) bits_++;
+  least_bits_ = 8;
+  while (least_bits_ < 12 && (1u << least_bits_) < 16 * clusters) least_bits_++;
   for (uint32_t i = 0; i < 256; i++) roots_[i] = cube_root(i);
-  target_ = 4 * std::max(16u, 6 * clusters);
-  const size_t cells = std::min(size_t{2} * kOctaves << bits_, size_t{kMostCells});
+  target_ = 4 * std::max(64u, 4 * clusters);
+  const size_t cells = std::min(size_t{2} * kOctaves << least_bits_, size_t{kMostCells});
   const size_t most = std::max(count, size_t{2} * target_) + 2;
   if (!(cell_.reset(count) && dealt_.reset(count) && (!weighted || dealt_weights_.reset(count)) &&
-        first_.reset(cells + 1) && next_low_.reset(cells) && next_high_.reset(cells) && edge_.reset(cells / 2 + 2) &&
+        first_.reset(cells + 1) && next_low_.reset(cells) && next_high_.reset(cells) && edge_.reset(cells + 2) &&
         sum_before_.reset(count + 1) && square_before_.reset(count + 1) &&
         (!weighted || weight_before_.reset(count + 1)) && share_.reset(std::max(256u, 4 * clusters)) &&
         place_.reset(most) && rank_.reset(most) && place_weight_.reset(most) && place_sum_.reset(most) &&
@@ -26,7 +26,7 @@ bool SmallGroup::reset(size_t count, uint32_t clusters, bool weighted) noexcept 
     return false;
   }
   for (uint32_t i = 0; i < edge_.size(); i++) {
-    edge_[i] = static_cast<double>(bits_float(0x3f800000u + (i << (23 - bits_)))) - 1;
+    edge_[i] = static_cast<double>(bits_float(0x3f800000u + (i << (22 - least_bits_)))) - 1;
   }
   // From 0 to a half, and the same backwards from the next border.
   uint32_t half = 0;

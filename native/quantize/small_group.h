@@ -67,7 +67,7 @@ class SmallGroup {
 
   size_t count_ = 0;
   uint32_t clusters_ = 0;
-  unsigned bits_ = 0;  // log2 of the cells of an octave
+  unsigned bits_ = 0, least_bits_ = 0;  // log2 of the cells of an octave: of this group's, and without the finer step
   float centre_ = 0, scale_ = 0;
   uint32_t scale_bits_ = 0, side_ = 0;  // side_: cells on each side of the centre
   bool weighted_ = false;
@@ -75,7 +75,7 @@ class SmallGroup {
   Array<float> dealt_, dealt_weights_;    // by cell, in the order given within one
   Array<uint32_t> first_;                 // of each cell: where its values begin in dealt_
   Array<uint16_t> next_low_, next_high_;  // of each cell: where the next value of the first or second half goes
-  Array<double> edge_;                    // of cells above the centre, in scales
+  Array<double> edge_;                    // of cells above the centre, in scales, at the finer step
   Array<double> weight_before_, sum_before_, square_before_;  // of each value of dealt_
   double weight_unit_ = 1;
   uint32_t target_ = 0, places_ = 0;

@@ -122,7 +122,8 @@ bool SmallGroup::cells_are_pure() const noexcept {
 }
 
 double SmallGroup::edge_of(uint32_t cell) const noexcept {
-  return cell >= side_ ? edge_[cell - side_] : -edge_[side_ - cell];
+  const unsigned finer = least_bits_ + 1 - bits_;
+  return cell >= side_ ? edge_[(cell - side_) << finer] : -edge_[(side_ - cell) << finer];
 }
 
 // The sums up to each place.
