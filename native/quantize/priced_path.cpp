@@ -134,9 +134,6 @@ double PricedPath::run(CpuLevel level, const PricedPlaces& places, double price)
     for (uint32_t i = base + 1; i < count; i++) {
       total_[low + i] = total_[origin] + square_[i] + static_cast<double>(best[i]);
     }
-    for (uint32_t i = base + 1; i < count; i++) {
-      total_[low + i] = total_[origin] + square_[i] + static_cast<double>(best[i]);
-    }
     // Sums are rounded by 2^-24 of the largest (at most the root of weight * squares, Cauchy-Schwarz) and enter twice
     // times the mean of a cluster, which lies no farther off than the values; weights likewise, unless they are whole.
     const double reach = std::max(places.edge[end] - mean, mean - places.edge[low]);

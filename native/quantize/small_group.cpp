@@ -108,7 +108,11 @@ bool SmallGroup::run(CpuLevel level, const float* values, const float* weights, 
     counts[i] = static_cast<uint32_t>(below_[i + 1].count - below_[i].count);
   }
   inertia = squared_error(level, centroids);
-  return coarse <= fine * (1 + kTrusted) && path_.error() <= kRounding * fine;
+  // What float32 may have lost is little beside the error, and beside what so many clusters cost at their price, which
+  // by the law is twice that: a partition that rounding has spoilt has an error beyond it. The borders of the first
+  // partition are among the second places, so only rounding can make these dearer.
+  const double dear = std::min(fine, price_ * clusters_);
+  return coarse <= fine * (1 + kTrusted) && fine <= coarse * (1 + kRounding) && path_.error() <= kRounding * dear;
 }
 
 }  // namespace dc

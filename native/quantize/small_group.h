@@ -7,7 +7,7 @@
 namespace dc {
 
 // k-means of one small group on one thread, without a sort: the values are dealt into cells by |value - centre| + scale
-// (steps that are even near the centre and grow with the distance), the cheapest partition is found first over some 24
+// (steps that are even near the centre and grow with the distance), the cheapest partition is found first over some 16
 // places a cluster, then over places that lie close together around those borders; Lloyd steps on the values end it.
 // One object serves one group after another. Lengths are in scales and weights in a power of two near the mean weight
 // inside, so that costs fit a float32 whatever the values.

@@ -110,11 +110,9 @@ bool SmallGroup::lay_out(CpuLevel level, const float* values, size_t count) noex
   if (exponent < 24 || exponent > 240) return false;
   scale_bits_ = static_cast<uint32_t>(exponent) << 23;
   scale_ = bits_float(scale_bits_);
-  const auto side_at = [&](unsigned bits) {
-    return step_of(bits_float(largest), scale_, scale_bits_, 23 - bits) + 1;
-  };
+  const auto side_at = [&](unsigned bits) { return step_of(bits_float(largest), scale_, scale_bits_, 23 - bits) + 1; };
   // Values that lie within few octaves (two lobes) may have twice the cells: they have no more of them in all.
-  bits_ = side_at(least_bits_) <= 3u << (least_bits_ - 1) ? least_bits_ + 1 : least_bits_;
+  bits_ = side_at(least_bits_) <= 2u << least_bits_ ? least_bits_ + 1 : least_bits_;
   const unsigned shift = 23 - bits_;
   side_ = side_at(bits_);
   // More clusters want more places far out than there are.

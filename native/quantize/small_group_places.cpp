@@ -21,7 +21,7 @@ double two_thirds_power(double x) noexcept {
 
 }  // namespace
 
-// Places where a border may be, about 24 a cluster, at equal steps of the sum of (count * width^2)^(1/3), the law by
+// Places where a border may be, about 16 a cluster, at equal steps of the sum of (count * width^2)^(1/3), the law by
 // which the clusters of the optimum spread (Panter and Dite 1951). A bin that is entitled to more than its values can
 // use gives the rest back. Only the choice of places depends on the law, and the first guess of the price.
 bool SmallGroup::choose_places() noexcept {
