@@ -33,9 +33,9 @@ export type ArchiveDecodeOptions = Pick<DecodeOptions, 'out'>
 
 /** A tensor's entry in the header, and two figures of it. */
 export interface TensorInfo extends TensorDescriptor {
-  /** Share of the weights that are not pruned; 0 of an empty tensor. */
+  /** Share of the weights that are not pruned (1 of a raw tensor: its zeros are stored); 0 of an empty tensor. */
   readonly density: number
-  /** Bits of the file a weight takes, everything of the tensor counted (float32 has 32); 0 of an empty tensor. */
+  /** Stored bits a weight: payload with codebook and tables, without the header (float32 has 32); 0 of an empty tensor. */
   readonly bits: number
 }
 

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import * as assert from '../assert.js'
 import { DeepCompressionError } from '../errors.js'
 import { binding } from '../native/binding.js'
@@ -14,7 +15,8 @@ export function isKept(mask: Uint32Array, i: number): boolean {
 
 /** How many of the first `count` weights are kept; bits past the last weight are ignored. Needs the addon. */
 export function countKept(mask: Uint32Array, count: number): number {
-  return binding().countMask(mask, count)
+  // The addon reads no shared memory.
+  return binding().countMask(types.isSharedArrayBuffer(mask.buffer) ? mask.slice() : mask, count)
 }
 
 /** A mask for `count` weights from a caller: a Uint32Array of exactly the right length. */

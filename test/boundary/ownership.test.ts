@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { kmeans1d, prune } from '../../src/index'
+import { expand, kmeans1d, prune } from '../../src/index'
 import { locatedBinding } from '../../src/native/binding'
 
 function ramp(count: number): Float32Array {
@@ -34,6 +34,16 @@ describe('who owns the bytes of a running job', () => {
     await expect(prune(ramp(10), { density: 0.5 }, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'ERR_DC_ABORTED',
     })
+  })
+
+  test('3b. a mask in shared memory is copied where that is asked for', async () => {
+    const mask = new Uint32Array(new SharedArrayBuffer(4)).fill(0b1001)
+    const options = { mask, count: 4 }
+    const codes = Uint8Array.of(1, 0)
+    const codebook = Float32Array.of(-1, 2)
+    await expect(expand(codes, codebook, options)).rejects.toMatchObject({ code: 'ERR_DC_SHARED' })
+    const values = await expand(codes, codebook, { ...options, copyShared: true })
+    expect([...values]).toEqual([2, 0, 0, -1])
   })
 
   test('4. a worker that is terminated with jobs in flight takes nothing down', async () => {
