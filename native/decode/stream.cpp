@@ -51,10 +51,11 @@ Result decode_stream(const Job& job, const uint8_t* bytes, size_t size, uint8_t*
     const size_t end = sized ? begins[b + 1] : begin + (symbols * width + 7) / 8;
     bad[b] = !decode_block(job, table[0], bytes + begin, end - begin, out + b * kBlock, symbols);
   });
+  if (!result) return result;  // a block that was left for an abort is not a bad one
   for (size_t b = 0; b < blocks; b++) {
     if (bad[b]) return fail(Status::bitstream, sized ? begins[b] : at + b * (kBlock / 8) * width);
   }
-  return result;
+  return {};
 }
 
 }  // namespace dc

@@ -33,7 +33,8 @@ struct KmeansRequest {
   uint32_t max_iterations = 0;              // Lloyd steps at the most
   double tolerance = 0;                     // stop once no centroid moved further than this; 0: to the fixed point
   uint64_t seed = 0;                        // random and kmeans++ starts, the sample of `sampled`
-  // Room for the codes of all values that `mask` keeps (assign.h), which are then written too; nullptr: none.
+  // Room for the codes of all values that `mask` keeps (assign.h), which are then written too (none when
+  // no value takes part); nullptr: none.
   void* codes = nullptr;
   unsigned code_bytes = 1;
   uint64_t code_count = 0;

@@ -167,7 +167,8 @@ class Search {
       if (!result) return result;
     }
     if (!done) return done;
-    double least = low_.best[middle_] + high_.best[cells - middle_];
+    // Both halves have taken the allowance of the border they share.
+    double least = low_.best[middle_] + high_.best[cells - middle_] + nodes[middle_].allowance;
     for (size_t j = middle_ + 1, head = low_.head; j <= far; j++) {
       while (head + 1 < low_.tail && low_.queue[head + 1].from <= j) head++;
       const size_t i = low_.queue[head].place;
