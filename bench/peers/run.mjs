@@ -100,7 +100,7 @@ function measure(name, file, { count, k }) {
   const args = npm ? [path.join(here, 'peer.mjs'), name.replace(' (npm)', '')] : [path.join(here, 'peer.py'), name]
   const options = { encoding: 'utf8', maxBuffer: 1 << 28, timeout: 900_000, env: { ...process.env, NODE_PEERS: cache } }
   const done = spawnSync(npm ? process.execPath : python, [...args, file, ...numbers], options)
-  if (done.status === 0) return JSON.parse(done.stdout.trim().split('\n').at(-1))
+  if (done.status === 0) return { ...JSON.parse(done.stdout.trim().split('\n').at(-1)), case: name }
   console.error(`${name}: ${(done.stderr ?? '').trim().split('\n').at(-1) || done.signal}`)
   return null
 }
