@@ -2,8 +2,8 @@
 //   native      clang source-based coverage of native/decode, the reader side of native/container and what they stand on, by the
 //               kernel tests (they go through every level of this machine) and by the committed fuzz corpora under the replay driver;
 //               MC/DC as a figure where the clang has it (18 and later; Debian: apt-get install clang-19 llvm-19 libclang-rt-19-dev).
-//   TypeScript  V8's coverage of src/decode/plain and src/container/{reader,layout,limits,crc32c}.ts by jest.
 //               Levels that this machine lacks are not demanded, and it says so.
+//   TypeScript  V8's coverage of src/decode/plain and src/container/{reader,layout,limits,crc32c}.ts by jest.
 // The body of a constructor that says `// coverage: run by the compiler` is left out: it has no machine code. Nothing else can be.
 // `npm run coverage -- native` or `-- typescript` for one half.
 import { spawnSync } from 'node:child_process'

@@ -10,6 +10,12 @@ export function describe(value: unknown): string {
   return typeof value === 'string' ? `the string ${JSON.stringify(value.slice(0, 40))}` : String(value)
 }
 
+/** Whether `for await` can go over it. */
+export function isIterable(value: unknown): boolean {
+  const given = (value ?? {}) as Partial<Iterable<unknown> & AsyncIterable<unknown>>
+  return !!(given[Symbol.asyncIterator] ?? given[Symbol.iterator])
+}
+
 function wrong(name: string, expected: string, value: unknown): DeepCompressionError {
   return new DeepCompressionError('TYPE', `${name} must be ${expected}, got ${describe(value)}`, { section: name })
 }

@@ -39,21 +39,16 @@ export async function compress(
   const writer = new ArchiveWriter(fastCrc32c)
   for (const [key, value] of metadata) writer.setMetadata(key, value)
   throwIfAborted(resolved, 'compress')
-  for await (const tensor of iterable(tensors)) {
+  if (!assert.isIterable(tensors)) {
+    throw new DeepCompressionError('TYPE', `tensors must be iterable, got ${assert.describe(tensors)}`, {
+      section: 'tensors',
+    })
+  }
+  for await (const tensor of tensors) {
     throwIfAborted(resolved, 'compress')
     writer.add(await compressTensor(tensor, rules, resolved))
   }
   return Archive.fromChunks(writer.toChunks())
-}
-
-function iterable<T extends object>(tensors: T): T {
-  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = (tensors ?? {}) as Partial<
-    Iterable<unknown> & AsyncIterable<unknown>
-  >
-  if (later || now) return tensors
-  throw new DeepCompressionError('TYPE', `tensors must be iterable, got ${assert.describe(tensors)}`, {
-    section: 'tensors',
-  })
 }
 
 async function compressTensor(

@@ -69,8 +69,6 @@ int main(int argc, char** argv) {
     if (!encode_context(Job(), s.input(), s.width, 1, out.data(), out.size(), &index, &code)) return 1;
     std::printf("%s: mask %llu bytes, codes %llu bytes\n", s.name.c_str(), static_cast<unsigned long long>(index),
                 static_cast<unsigned long long>(code));
-    unsigned bits = 0;
-    while (1u << bits < s.clusters) bits++;
     auto marks = std::make_shared<std::vector<uint8_t>>(s.marks);
     auto codes = std::make_shared<std::vector<uint8_t>>(s.codes);
     auto room = std::make_shared<std::vector<uint8_t>>(out);
@@ -100,8 +98,7 @@ int main(int argc, char** argv) {
   for (const Case& c : cases) {
     for (const Sample& s : samples) {
       if (c.name.compare(0, s.name.size() + 1, s.name + ":") != 0) continue;
-      unsigned bits = 0;
-      while (1u << bits < s.clusters) bits++;
+      const unsigned bits = bit_length(s.clusters - 1);
       const bool masked = s.codes.size() < s.elements;
       double coded = 0;
       if (masked && c.name.find("codes") == std::string::npos) coded += static_cast<double>(s.elements);

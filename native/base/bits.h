@@ -13,6 +13,12 @@ inline uint32_t load_u32(const uint8_t* p) noexcept {
 inline uint64_t load_u64(const uint8_t* p) noexcept {
   return static_cast<uint64_t>(load_u32(p)) | static_cast<uint64_t>(load_u32(p + 4)) << 32;
 }
+// Bits of a number without leading zeros, 0 of 0; of k - 1: what it takes to tell k things apart.
+inline unsigned bit_length(unsigned v) noexcept {
+  unsigned bits = 0;
+  for (; v; v >>= 1) bits++;
+  return bits;
+}
 inline void store_u16(uint8_t* p, uint16_t v) noexcept {
   p[0] = static_cast<uint8_t>(v);
   p[1] = static_cast<uint8_t>(v >> 8);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "bits.h"
 #include "job.h"
 #include "memory.h"
 
@@ -129,8 +130,7 @@ Result code_codes(const Job& job, const ContextShape& s, unsigned clusters, Code
                   uint8_t* codes) noexcept {
   constexpr unsigned kAll = 1023, kContextual = 255;  // limits
   constexpr size_t kNodes = 256, kTrees = 1 + 9 + 25 + 5;
-  unsigned bits = 0;
-  while (1u << bits < clusters) bits++;
+  const unsigned bits = bit_length(clusters - 1);
   const unsigned coarse = bits > 2 ? bits - 2 : 0, fine = bits > 3 ? bits - 3 : 0;
   Array<Counter> counters;
   Array<uint8_t> columns;  // 1 + the highest three bits of the last code of a column; 0: none yet

@@ -2,6 +2,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../base/bits.h"
+
 namespace dc {
 
 // Every number of the container format (docs/format.md); src/container/layout.ts is the same list for TypeScript, and
@@ -70,9 +72,7 @@ inline bool has_gaps(const TensorDescriptor& d) noexcept {
 }
 // DCZ-38: no work without bytes.
 inline bool context_bits_fit(const TensorDescriptor& d) noexcept {
-  unsigned bits = 0;
-  while (1u << bits < d.clusters) bits++;
-  const uint64_t all = (d.pruned ? d.elements : 0) + d.kept * bits;
+  const uint64_t all = (d.pruned ? d.elements : 0) + d.kept * bit_length(d.clusters - 1);
   return all <= kContextBitsFree ||
          (all - kContextBitsFree + kContextBitsAByte - 1) / kContextBitsAByte <= d.index_bytes + d.code_bytes;
 }

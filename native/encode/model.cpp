@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "../base/bits.h"
+
 namespace dc {
 
 namespace {
@@ -40,12 +42,6 @@ class BitWriter {
   uint8_t* out_;
   size_t used_ = 0;
 };
-
-unsigned bit_length(unsigned v) noexcept {
-  unsigned bits = 0;
-  for (; v; v >>= 1) bits++;
-  return bits;
-}
 
 // S1.6
 void put_list(BitWriter& bits, const uint8_t* values, size_t count) noexcept {

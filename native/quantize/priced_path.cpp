@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "priced_path_avx2.h"
-#include "priced_path_avx512.h"
+#include "../base/target.h"
 
 namespace dc {
 
@@ -23,6 +22,20 @@ void relate(const double* weight, const double* sum, const double* square, size_
     squares[i] = spread;
     squares32[i] = static_cast<float>(spread);
   }
+}
+
+// What the last of the places b .. b + size - 1 costs after one of two predecessors, beside what depends on it alone:
+// its best costs no more. Plain C, for every level takes it in.
+DC_ALWAYS_INLINE float limit_of(const float* weight, const float* sum, const float* best, uint32_t first, uint32_t b,
+                                uint32_t size) noexcept {
+  const uint32_t final = b + size - 1;
+  float limit = INFINITY;
+  for (unsigned t = 0; t < 2; t++) {
+    const uint32_t a = t == 0 ? first : first + size < b - 1 ? first + size : b - 1;
+    const float dw = weight[final] - weight[a], ds = sum[final] - sum[a], g = best[a] - ds * ds / dw;
+    if (dw > 0 && g < limit) limit = g;
+  }
+  return limit;
 }
 
 // The best predecessor of place b among [from, end), the first of equals. Looked for 16 at a time, until the first of
@@ -55,12 +68,8 @@ void walk(const float* weight, const float* sum, const float* square, uint32_t b
   uint32_t first = from[base] - low;
   for (uint32_t b = base + 1; b < count; b += kBlock) {
     const uint32_t size = std::min(kBlock, count - b), final = b + size - 1;
-    float limit = INFINITY, least;
-    for (const uint32_t a : {first, std::min(first + size, b - 1)}) {
-      const float dw = weight[final] - weight[a], ds = sum[final] - sum[a], g = best[a] - ds * ds / dw;
-      if (dw > 0 && g < limit) limit = g;
-    }
-    limit = limit + square[final];
+    float least;
+    const float limit = limit_of(weight, sum, best, first, b, size) + square[final];
     const uint32_t stop = best_before(weight, sum, best, total, first, b, final, limit, &least);
     float found[kBlock];
     uint32_t who[kBlock];
@@ -89,6 +98,12 @@ void walk(const float* weight, const float* sum, const float* square, uint32_t b
 }
 
 }  // namespace
+}  // namespace dc
+#if DC_X86
+#include "priced_path_avx2.h"
+#include "priced_path_avx512.h"
+#endif
+namespace dc {
 
 bool PricedPath::reset(size_t most_places) noexcept {
   const size_t room = most_places + 1 + 2 * kBlock;

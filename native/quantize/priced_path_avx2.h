@@ -55,13 +55,8 @@ DC_TARGET_AVX2 static void walk_avx2(const float* weight, const float* sum, cons
   uint32_t first = from[base] - low;
   for (uint32_t b = base + 1; b < count; b += 16) {
     const uint32_t size = count - b < 16 ? count - b : 16, final = b + size - 1;
-    float limit = INFINITY, least;
-    for (uint32_t t = 0; t < 2; t++) {
-      const uint32_t a = t == 0 ? first : first + size < b - 1 ? first + size : b - 1;
-      const float dw = weight[final] - weight[a], ds = sum[final] - sum[a], g = best[a] - ds * ds / dw;
-      if (dw > 0 && g < limit) limit = g;
-    }
-    limit = limit + square[final];
+    float least;
+    const float limit = limit_of(weight, sum, best, first, b, size) + square[final];
     const uint32_t stop = best_before_avx2(weight, sum, best, total, first, b, final, limit, &least);
     __m256 w[2], s[2], found[2];
     __m256i who[2];

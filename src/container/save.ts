@@ -285,7 +285,7 @@ function makePlan(io: Operations, target: string, chunks: AsyncChunks, options: 
   if (assert.text('path', target) === '' || target.includes('\0')) {
     throw new DeepCompressionError('ARG', `path must name a file, got ${printable(target)}`, { section: 'path' })
   }
-  if (!ArrayBuffer.isView(chunks) && !isIterable(chunks)) {
+  if (typeof chunks !== 'object' || !(ArrayBuffer.isView(chunks) || assert.isIterable(chunks))) {
     throw new DeepCompressionError('TYPE', `chunks must be bytes or hand out bytes, got ${assert.describe(chunks)}`, {
       section: 'chunks',
     })
@@ -298,11 +298,6 @@ function makePlan(io: Operations, target: string, chunks: AsyncChunks, options: 
     verify: verify === undefined ? true : assert.flag('options.verify', verify),
     signal,
   }
-}
-
-function isIterable(chunks: AsyncChunks): boolean {
-  const given = chunks as Partial<Iterable<Uint8Array> & AsyncIterable<Uint8Array>> | null
-  return typeof given === 'object' && given !== null && !!(given[Symbol.asyncIterator] ?? given[Symbol.iterator])
 }
 
 /**
